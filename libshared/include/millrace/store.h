@@ -1,0 +1,117 @@
+/*
+ * Objects by key, with conditional writes. Two back ends: file:///dir and s3://bucket/prefix.
+ *
+ * Every answer is one outcome. A write whose answer was lost is UNKNOWN: the caller reads back, and never takes it for
+ * a failure. Keys: '/'-separated parts of 1 to 255 bytes of A-Z a-z 0-9 . _ : -, none of them "." or "..".
+ */
+#ifndef MR_STORE_H
+#define MR_STORE_H
+
+#include "millrace/base.h"
+
+enum mr_store_outcome {
+    MR_STORE_DONE = 1,
+    MR_STORE_MISSING,             /* no such key (on If-Match too) */
+    MR_STORE_PRECONDITION_FAILED, /* 412: the condition did not hold */
+    MR_STORE_CONFLICT, /* 409: another write was in progress; nothing is known but that this one did not apply */
+    MR_STORE_DENIED,
+    MR_STORE_THROTTLED,
+    MR_STORE_UNAVAILABLE, /* a read that failed, or a write that certainly never began: connect refused, no such
+                             directory */
+    MR_STORE_UNKNOWN,     /* a write that may or may not have been applied */
+    MR_STORE_LAST = MR_STORE_UNKNOWN,
+};
+const char *mr_store_outcome_text(enum mr_store_outcome outcome);
+
+enum { MR_ETAG_SIZE = 80 };
+struct mr_etag {
+    char text[MR_ETAG_SIZE]; /* unquoted */
+};
+
+struct mr_store_result {
+    enum mr_store_outcome outcome;
+    int64_t native;      /* errno or HTTP status */
+    struct mr_etag etag; /* of get, head and put, when DONE */
+    uint64_t size;       /* of the whole object; of get and head */
+    char detail[MR_ERROR_DETAIL_MAX];
+};
+
+enum mr_store_condition_kind { MR_STORE_ALWAYS = 1, MR_STORE_IF_ABSENT, MR_STORE_IF_MATCH };
+struct mr_store_condition {
+    enum mr_store_condition_kind kind;
+    struct mr_etag etag; /* of IF_MATCH */
+};
+
+struct mr_store_range {
+    uint64_t first, count; /* count 0: to the end */
+};
+
+struct mr_store_entry {
+    char *key;
+    uint64_t size;
+    struct mr_etag etag;
+};
+/* One page of a listing: keys in ascending byte order. */
+struct mr_store_page {
+    struct mr_store_entry *entries;
+    size_t count;
+    bool more; /* ask again, after the last key */
+};
+void mr_store_page_deinit(struct mr_store_page *page);
+
+/* Thread-safe: any thread may call any operation at any time. */
+struct mr_store {
+    const struct mr_store_ops *ops;
+};
+struct mr_store_ops {
+    /* Appends the bytes to ret_body, which is unchanged unless DONE. A range beyond the end gives fewer bytes. */
+    struct mr_store_result (*get)(struct mr_store *, const char *key, struct mr_store_range range,
+                                  struct mr_buffer *ret_body);
+    struct mr_store_result (*head)(struct mr_store *, const char *key);
+    struct mr_store_result (*put)(struct mr_store *, const char *key, struct mr_bytes body,
+                                  struct mr_store_condition condition);
+    /* Keys that begin with prefix and come after `after` ("" for the first page), at most `limit` (1 to 1,000). */
+    struct mr_store_result (*list)(struct mr_store *, const char *prefix, const char *after, uint32_t limit,
+                                   struct mr_store_page *ret_page);
+    /* DONE also when it was not there. */
+    struct mr_store_result (*remove)(struct mr_store *, const char *key);
+    void (*close)(struct mr_store *);
+};
+
+/* By URI; REJECT "bad_uri" or "unsupported_scheme", UNAVAILABLE-like failures are TRANSIENT. file:/// creates the
+ * directory. */
+MR_MUST_USE struct mr_error mr_store_open(const char *uri, struct mr_store **ret_store);
+/* The short form of `store doctor`: create-if-absent twice, compare-and-swap with a right and a stale ETag, read-after-
+ * write, under <prefix>/.doctor/. FATAL "dishonest_store" names what is broken; TRANSIENT when it could not tell. */
+MR_MUST_USE struct mr_error mr_store_probe(struct mr_store *store);
+
+static inline struct mr_store_result mr_store_get(struct mr_store *s, const char *key, struct mr_buffer *ret_body)
+{
+    return s->ops->get(s, key, (struct mr_store_range){0, 0}, ret_body);
+}
+static inline struct mr_store_result mr_store_head(struct mr_store *s, const char *key)
+{
+    return s->ops->head(s, key);
+}
+static inline struct mr_store_result mr_store_put(struct mr_store *s, const char *key, struct mr_bytes body,
+                                                  struct mr_store_condition condition)
+{
+    return s->ops->put(s, key, body, condition);
+}
+static inline struct mr_store_result mr_store_list(struct mr_store *s, const char *prefix, const char *after,
+                                                   uint32_t limit, struct mr_store_page *ret_page)
+{
+    return s->ops->list(s, prefix, after, limit, ret_page);
+}
+static inline struct mr_store_result mr_store_remove(struct mr_store *s, const char *key)
+{
+    return s->ops->remove(s, key);
+}
+static inline void mr_store_close(struct mr_store *s)
+{
+    if (s != NULL) {
+        s->ops->close(s);
+    }
+}
+
+#endif
