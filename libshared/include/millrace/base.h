@@ -12,7 +12,7 @@ extern "C" {
 
 #define MR_NORETURN __attribute__((noreturn))
 #define MR_MUST_USE __attribute__((warn_unused_result))
-#define MR_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define MR_PRINTF(text_at, first) __attribute__((format(printf, text_at, first)))
 #define MR_COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
 /* Ends an exhaustive switch. Reached only when a tag is corrupt. */
