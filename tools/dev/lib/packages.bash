@@ -1,0 +1,47 @@
+# Which Debian 12 packages are needed, and which of them are missing.
+
+# To build, and to run the demo and the embedded stack.
+readonly -a packages_for_build=(
+  build-essential cmake ninja-build pkg-config
+  librdkafka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+  libcurl4-openssl-dev libssl-dev libjansson-dev libhiredis-dev libmicrohttpd-dev librandom123-dev
+  redis-server jq
+)
+# To run every test under every preset, and the checks of style and schemas.
+readonly -a packages_for_tests=(check clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm)
+
+# The buf that lints the schemas, from npm, under build/npm.
+readonly buf_package=@bufbuild/buf@1.75.0
+readonly buf=$build/npm/node_modules/.bin/buf
+
+# installed PACKAGE: npm counts in any form, since people have it from elsewhere.
+installed() {
+  if [ "$1" = npm ] && command -v npm >/dev/null; then
+    return 0
+  fi
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# missing_packages build|test: one a line.
+missing_packages() {
+  local -a wanted=("${packages_for_build[@]}")
+  [ "$1" = build ] || wanted+=("${packages_for_tests[@]}")
+  local package
+  for package in "${wanted[@]}"; do
+    installed "$package" || printf '%s\n' "$package"
+  done
+}
+
+# ensure_packages build|test: runs setup when, and only when, something is missing.
+ensure_packages() {
+  local -a answer=()
+  # Whoever started this verb wants it to run; without a terminal there is nobody to ask, so setup only says.
+  [ -t 0 ] || answer=(--yes)
+  if ! command -v dpkg-query >/dev/null; then
+    # Another system: the build names what it does not find.
+    return 0
+  fi
+  if [ -n "$(missing_packages "$1")" ] || { [ "$1" = test ] && [ ! -x "$buf" ]; }; then
+    bash "$root/tools/dev/setup.sh" "--for=$1" "${answer[@]}"
+  fi
+}
