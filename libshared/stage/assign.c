@@ -1,0 +1,232 @@
+/* Taking partitions over and giving them up: a stage's state is the fold of its own output (rules O4, O5). */
+#include "stage_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { READ_WAIT_MS = 5000 };
+
+struct partition *mr_partition_find(struct mr_stage *stage, uint32_t input, uint32_t index)
+{
+    struct partition *partition = stage->partitions;
+    while (partition != NULL && (partition->input != input || partition->index != index)) {
+        partition = partition->next;
+    }
+    return partition;
+}
+
+static struct mr_error advance(struct mr_stage *stage, uint32_t input, uint32_t index, struct mr_bytes model,
+                               uint64_t origin, bool is_output)
+{
+    struct lane *lane = mr_lane_get(stage, input, index, model);
+    if (lane == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a lane");
+    }
+    if (!lane->pub.has_mark || lane->pub.mark < origin) {
+        lane->pub.has_mark = true;
+        lane->pub.mark = origin;
+    }
+    if (is_output && (!lane->last_out.some || lane->last_out.origin < origin)) {
+        lane->last_out = (struct mr_mark){true, origin};
+    }
+    return mr_ok();
+}
+
+struct fold {
+    struct mr_stage *stage;
+    uint32_t partition;
+    const char *topic;
+};
+
+static struct mr_error fold_output(const struct fold *fold, const struct mr_log_record *record)
+{
+    struct mr_stage *stage = fold->stage;
+    struct stamp stamp;
+    MR_TRY(mr_stamp_read(record, &stamp));
+    if (memcmp(stamp.log_id.bytes, stage->env.deployment->log_id.bytes, MR_LOG_ID_SIZE) != 0) {
+        return mr_error_make(MR_ERROR_FATAL, "log_discontinuity", 0, "%s partition %u holds records of another log",
+                             record->topic, record->partition);
+    }
+    for (uint32_t i = 0; i < stage->spec.input_count; i++) {
+        const char *from = stage->spec.inputs[i].marks_from;
+        if (from != NULL && strcmp(from, fold->topic) == 0) {
+            MR_TRY(advance(stage, i, fold->partition, mr_bytes_of_text(stamp.model_text), stamp.origin, true));
+        }
+    }
+    return stage->spec.ops->fold == NULL ? mr_ok() : stage->spec.ops->fold(stage->spec.self, record);
+}
+
+static bool decimal(struct mr_bytes text, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9' || number > (UINT64_MAX - 9) / 10) {
+            return false;
+        }
+        number = 10 * number + (uint64_t)(text.data[i] - '0');
+    }
+    *ret_number = number;
+    return text.size > 0;
+}
+
+/* Own dead letters are resolved records too. */
+static struct mr_error fold_dead_letter(const struct fold *fold, const struct mr_log_record *record)
+{
+    struct mr_bytes name, origin_text, model;
+    uint64_t origin;
+    if (!mr_log_header_find(record, "mr_dlq_stage", &name) ||
+        !mr_bytes_equal(name, mr_bytes_of_text(fold->stage->spec.name))) {
+        return mr_ok();
+    }
+    if (!mr_log_header_find(record, "mr_dlq_origin", &origin_text) || !decimal(origin_text, &origin) ||
+        !mr_log_header_find(record, "mr_dlq_model", &model) || model.size > MR_ID_MAX) {
+        return mr_error_make(MR_ERROR_REJECT, "corrupt_record", 0, "%s partition %u offset %" PRIu64 ": bad headers",
+                             record->topic, record->partition, record->offset);
+    }
+    return advance(fold->stage, 0, fold->partition, model, origin, false);
+}
+
+/* Every record of the partition that was there when this began. */
+static struct mr_error fold_topic(const struct fold *fold,
+                                  struct mr_error (*one)(const struct fold *, const struct mr_log_record *))
+{
+    struct mr_log *log = fold->stage->env.log;
+    uint64_t low, high;
+    MR_TRY(log->ops->watermarks(log, fold->topic, fold->partition, &low, &high));
+    if (low >= high) {
+        return mr_ok();
+    }
+    struct mr_log_reader *reader;
+    MR_TRY(log->ops->reader_open(log, fold->topic, fold->partition, low, &reader));
+    struct mr_error error = mr_ok();
+    for (uint64_t next = low; next < high && !mr_failed(error);) {
+        struct mr_log_record record;
+        bool some;
+        error = log->ops->reader_next(log, reader, READ_WAIT_MS, &some, &record);
+        if (!mr_failed(error) && !some) {
+            error = mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %u at %" PRIu64, fold->topic,
+                                  fold->partition, next);
+        }
+        if (!mr_failed(error)) {
+            next = record.offset + 1;
+            error = one(fold, &record);
+        }
+        mr_stage_alive(fold->stage);
+    }
+    log->ops->reader_close(log, reader);
+    return error;
+}
+
+static struct mr_error fold_all(struct mr_stage *stage, uint32_t index)
+{
+    for (size_t i = 0; i < stage->spec.output_count; i++) {
+        bool wanted = stage->spec.ops->fold != NULL;
+        for (size_t j = 0; j < stage->spec.input_count; j++) {
+            const char *from = stage->spec.inputs[j].marks_from;
+            wanted = wanted || (from != NULL && strcmp(from, stage->spec.outputs[i]) == 0);
+        }
+        if (wanted) {
+            const struct fold fold = {stage, index, stage->spec.outputs[i]};
+            MR_TRY(fold_topic(&fold, fold_output));
+        }
+    }
+    if (stage->spec.retry_topic != NULL) {
+        const struct fold fold = {stage, index, MR_TOPIC_DEADLETTERS};
+        MR_TRY(fold_topic(&fold, fold_dead_letter));
+    }
+    return mr_ok();
+}
+
+static struct mr_error partition_new(struct mr_stage *stage, uint32_t input, uint32_t index)
+{
+    struct partition *partition = calloc(1, sizeof *partition);
+    if (partition == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a partition");
+    }
+    partition->input = input;
+    partition->index = index;
+    partition->next = stage->partitions;
+    stage->partitions = partition;
+    return mr_ok();
+}
+
+/* A committed offset beyond the end means that the log is not the one it was committed in (rule O1). */
+static struct mr_error start_input(struct mr_stage *stage, uint32_t input, uint32_t index)
+{
+    struct mr_log *log = stage->env.log;
+    const char *topic = stage->spec.inputs[input].topic;
+    uint64_t low, high, from;
+    bool some;
+    MR_TRY(log->ops->watermarks(log, topic, index, &low, &high));
+    if (stage->spec.inputs[input].side != NULL) {
+        return log->ops->fetch(log, topic, index, high);
+    }
+    MR_TRY(log->ops->committed(log, topic, index, &some, &from));
+    if (some && from > high) {
+        return mr_error_make(MR_ERROR_FATAL, "log_discontinuity", 0,
+                             "%s partition %u ends at %" PRIu64 " but %" PRIu64
+                             " is committed: another log? `millrace log adopt` starts a new epoch",
+                             topic, index, high, from);
+    }
+    struct partition *partition = mr_partition_find(stage, input, index);
+    partition->window.position = some ? from : low;
+    partition->committed = some ? from : 0;
+    partition->has_committed = some;
+    return log->ops->fetch(log, topic, index, some ? from : low);
+}
+
+static struct mr_error open_one(struct mr_stage *stage, uint32_t index)
+{
+    const struct mr_stage_ops *ops = stage->spec.ops;
+    for (uint32_t i = 0; i < stage->spec.input_count; i++) {
+        if (stage->spec.inputs[i].side == NULL) {
+            MR_TRY(partition_new(stage, i, index));
+        }
+    }
+    if (ops->partition_open != NULL) {
+        MR_TRY(ops->partition_open(stage->spec.self, index));
+    }
+    MR_TRY(fold_all(stage, index));
+    if (stage->spec.retry_topic != NULL) {
+        MR_TRY(mr_park_fold(stage, mr_partition_find(stage, 0, index)));
+    }
+    for (uint32_t i = 0; i < stage->spec.input_count; i++) {
+        MR_TRY(start_input(stage, i, index));
+    }
+    return mr_ok();
+}
+
+struct mr_error mr_stage_assign(struct mr_stage *stage, const uint32_t *partitions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        MR_TRY(open_one(stage, partitions[i]));
+    }
+    return mr_ok();
+}
+
+void mr_stage_revoke(struct mr_stage *stage)
+{
+    for (struct delivery *d = stage->deliveries.after; d != &stage->deliveries; d = d->after) {
+        d->item = NULL;
+        d->lane = NULL;
+    }
+    mr_lanes_close(stage);
+    for (size_t i = 0; i < MR_ITEM_BUCKETS; i++) {
+        while (stage->items[i] != NULL) {
+            mr_item_free(stage, stage->items[i]);
+        }
+    }
+    stage->down = NULL;
+    stage->is_down = false;
+    stage->busy = 0;
+    while (stage->partitions != NULL) {
+        struct partition *partition = stage->partitions;
+        stage->partitions = partition->next;
+        if (stage->spec.ops->partition_close != NULL && partition->input == 0) {
+            stage->spec.ops->partition_close(stage->spec.self, partition->index);
+        }
+        mr_window_deinit(&partition->window);
+        free(partition);
+    }
+}

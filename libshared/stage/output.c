@@ -1,0 +1,274 @@
+/* What a stage writes: outputs, dead letters and parked records, with their CloudEvents headers. */
+#include "stage_internal.h"
+
+#include "millrace/common/v1/common.pb-c.h"
+#include "millrace/hash.h"
+#include "millrace/retry/v1/retry.pb-c.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CE_ID_SIZE = 33, CE_TIME_SIZE = 32, HEADERS_MAX = 64, STASH_MAX = 16384, STASH_WAIT_MS = 10 };
+
+int64_t mr_record_time_ms(const struct mr_log_record *record)
+{
+    struct mr_bytes text;
+    char copy[CE_TIME_SIZE];
+    int year, month, day, hour, minute, second, used = 0;
+    if (!mr_log_header_find(record, "ce_time", &text) || text.size == 0 || text.size >= sizeof copy) {
+        return record->timestamp_ms;
+    }
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    if (sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used) != 6) {
+        return record->timestamp_ms;
+    }
+    int milliseconds = 0;
+    const char *rest = copy + used;
+    if (*rest == '.') {
+        rest++;
+        for (int scale = 100; *rest >= '0' && *rest <= '9'; rest++, scale /= 10) {
+            milliseconds += (*rest - '0') * scale;
+        }
+    }
+    struct tm parts = {.tm_year = year - 1900,
+                       .tm_mon = month - 1,
+                       .tm_mday = day,
+                       .tm_hour = hour,
+                       .tm_min = minute,
+                       .tm_sec = second};
+    /* Only UTC is taken; another zone would need its rules. */
+    return strcmp(rest, "Z") == 0 ? (int64_t)timegm(&parts) * 1000 + milliseconds : record->timestamp_ms;
+}
+
+static void time_text(int64_t time_ms, char ret_text[CE_TIME_SIZE])
+{
+    const time_t seconds = (time_t)(time_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    char date[24];
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(ret_text, CE_TIME_SIZE, "%s.%03dZ", date, (int)(time_ms % 1000));
+}
+
+/* Rule O9. */
+static void ce_id_text(const struct mr_stage *stage, uint32_t partition, uint64_t origin, const char *type,
+                       uint32_t index, char ret_text[CE_ID_SIZE])
+{
+    char log_id[2 * MR_LOG_ID_SIZE + 1];
+    char name[320];
+    mr_hex(mr_bytes_of(stage->env.deployment->log_id.bytes, MR_LOG_ID_SIZE), log_id);
+    const int size = snprintf(name, sizeof name, "%s|%" PRIu32 "|%" PRIu64 "|%s|%s|%" PRIu32, log_id, partition, origin,
+                              stage->spec.name, type, index);
+    MR_ASSERT(size > 0 && (size_t)size < sizeof name);
+    const struct mr_sha256 hash = mr_sha256_of(mr_bytes_of(name, (size_t)size));
+    mr_hex(mr_bytes_of(hash.bytes, (CE_ID_SIZE - 1) / 2), ret_text);
+}
+
+static struct mr_error stash_one(struct mr_stage *stage)
+{
+    if (stage->stash_count == stage->stash_capacity) {
+        const size_t capacity = stage->stash_capacity == 0 ? 256 : 2 * stage->stash_capacity;
+        struct mr_log_event *stash =
+            capacity > STASH_MAX ? NULL : realloc(stage->stash, capacity * sizeof *stage->stash);
+        if (stash == NULL) {
+            return mr_error_make(MR_ERROR_FATAL, "producer_stuck", 0, "%zu events came while the producer was full",
+                                 stage->stash_count);
+        }
+        stage->stash = stash;
+        stage->stash_capacity = capacity;
+    }
+    const struct mr_log_event event = stage->env.log->ops->poll(stage->env.log, STASH_WAIT_MS);
+    if (event.kind != MR_LOG_EVENT_QUIET) {
+        stage->stash[stage->stash_count++] = event;
+    }
+    mr_stage_alive(stage);
+    return mr_ok();
+}
+
+struct mr_error mr_stage_produce(struct mr_stage *stage, const struct mr_log_output *output, struct item *item,
+                                 struct lane *lane, uint64_t token)
+{
+    struct delivery *delivery = calloc(1, sizeof *delivery);
+    if (delivery == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a delivery");
+    }
+    *delivery = (struct delivery){.item = item, .lane = lane, .token = token};
+    struct mr_log_output whole = *output;
+    whole.token = (uint64_t)(uintptr_t)delivery;
+    struct mr_error error = stage->env.log->ops->produce(stage->env.log, &whole);
+    /* The producer is full: its answers make room. They are kept for the loop, which is not entered from within. */
+    while (error.kind == MR_ERROR_TRANSIENT) {
+        const struct mr_error stuck = stash_one(stage);
+        error = mr_failed(stuck) ? stuck : stage->env.log->ops->produce(stage->env.log, &whole);
+    }
+    if (mr_failed(error)) {
+        free(delivery);
+        return error;
+    }
+    delivery->before = stage->deliveries.before;
+    delivery->after = &stage->deliveries;
+    delivery->before->after = delivery;
+    stage->deliveries.before = delivery;
+    if (item != NULL) {
+        item->pending++;
+    }
+    return mr_ok();
+}
+
+struct headers {
+    struct mr_log_header list[HEADERS_MAX];
+    size_t count;
+};
+
+static void add(struct headers *headers, const char *name, struct mr_bytes value)
+{
+    MR_ASSERT(headers->count < HEADERS_MAX);
+    headers->list[headers->count++] = (struct mr_log_header){name, value};
+}
+
+struct mr_error mr_stage_produce_output(struct mr_stage *stage, const struct mr_lane *lane, uint64_t origin,
+                                        int64_t time_ms, const struct mr_log_record *cause,
+                                        const struct mr_stage_output *output, struct item *item, struct lane *emitter,
+                                        uint64_t token)
+{
+    char id[CE_ID_SIZE], at[CE_TIME_SIZE], source[MR_REASON_MAX];
+    struct headers headers = {.count = 0};
+    struct mr_bytes trace_parent;
+    snprintf(source, sizeof source, "/millrace/%s", stage->spec.name);
+    time_text(time_ms, at);
+    ce_id_text(stage, lane->partition, origin, output->type, output->index, id);
+    add(&headers, "ce_specversion", mr_bytes_of_text("1.0"));
+    add(&headers, "ce_id", output->ce_id.size > 0 ? output->ce_id : mr_bytes_of_text(id));
+    add(&headers, "ce_type", mr_bytes_of_text(output->type));
+    add(&headers, "ce_source", mr_bytes_of_text(source));
+    add(&headers, "ce_time", mr_bytes_of_text(at));
+    add(&headers, "content-type", mr_bytes_of_text("application/protobuf"));
+    if (cause != NULL && mr_log_header_find(cause, "traceparent", &trace_parent)) {
+        add(&headers, "traceparent", trace_parent);
+    }
+    for (size_t i = 0; i < output->header_count; i++) {
+        add(&headers, output->headers[i].name, output->headers[i].value);
+    }
+    const struct mr_log_output whole = {
+        .topic = output->topic,
+        .partition = lane->partition,
+        .has_key = true,
+        .key = mr_bytes_of_text(lane->model_id),
+        .has_value = true,
+        .value = output->value,
+        .headers = headers.list,
+        .header_count = headers.count,
+    };
+    return mr_stage_produce(stage, &whole, item, emitter, token);
+}
+
+static struct mr_bytes printed(struct mr_stage *stage, uint64_t number)
+{
+    char *text = mr_arena_alloc(&stage->arena, 24);
+    MR_ASSERT(text != NULL);
+    return mr_bytes_of(text, (size_t)snprintf(text, 24, "%" PRIu64, number));
+}
+
+/* The original key, value and headers byte for byte, and what happened to them. */
+struct mr_error mr_stage_dead_letter(struct mr_stage *stage, struct item *item, const struct mr_verdict *verdict)
+{
+    const struct mr_log_record *record = &item->record;
+    struct mr_log_header *list = mr_arena_alloc(&stage->arena, (record->header_count + 12) * sizeof *list);
+    if (list == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "headers of a dead letter");
+    }
+    size_t count = 0;
+    for (; count < record->header_count; count++) {
+        list[count] = record->headers[count];
+    }
+    char id[CE_ID_SIZE];
+    ce_id_text(stage, item->pub.lane->partition, item->pub.origin, "deadletter", 0, id);
+    list[count++] = (struct mr_log_header){"mr_dlq_id", mr_bytes_of_text(id)};
+    list[count++] = (struct mr_log_header){"mr_dlq_stage", mr_bytes_of_text(stage->spec.name)};
+    list[count++] = (struct mr_log_header){"mr_dlq_reason", mr_bytes_of_text(verdict->reason)};
+    list[count++] = (struct mr_log_header){"mr_dlq_detail", mr_bytes_of_text(verdict->detail)};
+    list[count++] = (struct mr_log_header){"mr_dlq_attempt", printed(stage, item->pub.attempt + 1)};
+    list[count++] = (struct mr_log_header){"mr_dlq_topic", mr_bytes_of_text(record->topic)};
+    list[count++] = (struct mr_log_header){"mr_dlq_partition", printed(stage, record->partition)};
+    list[count++] = (struct mr_log_header){"mr_dlq_offset", printed(stage, record->offset)};
+    list[count++] = (struct mr_log_header){"mr_dlq_origin", printed(stage, item->pub.origin)};
+    list[count++] = (struct mr_log_header){"mr_dlq_model", mr_bytes_of_text(item->pub.lane->model_id)};
+    const struct mr_log_output whole = {
+        .topic = MR_TOPIC_DEADLETTERS,
+        .partition = item->pub.lane->partition,
+        .has_key = record->has_key,
+        .key = record->key,
+        .has_value = record->has_value,
+        .value = record->value,
+        .headers = list,
+        .header_count = count,
+    };
+    return mr_stage_produce(stage, &whole, item, NULL, 0);
+}
+
+static void fill_parked(struct mr_stage *stage, const struct mr_log_record *record, Millrace__Retry__V1__Parked *parked)
+{
+    parked->input_offset = record->offset;
+    parked->timestamp_ms = record->timestamp_ms;
+    parked->key = (ProtobufCBinaryData){record->key.size, (uint8_t *)(uintptr_t)record->key.data};
+    parked->value = (ProtobufCBinaryData){record->value.size, (uint8_t *)(uintptr_t)record->value.data};
+    parked->has_key = record->has_key;
+    parked->has_value = record->has_value;
+    const size_t count = record->header_count;
+    Millrace__Retry__V1__Header *headers = mr_arena_alloc(&stage->arena, (count + 1) * sizeof *headers);
+    parked->headers = mr_arena_alloc(&stage->arena, (count + 1) * sizeof *parked->headers);
+    MR_ASSERT(headers != NULL && parked->headers != NULL);
+    for (size_t i = 0; i < count; i++) {
+        millrace__retry__v1__header__init(&headers[i]);
+        headers[i].name = (char *)(uintptr_t)record->headers[i].name;
+        headers[i].value =
+            (ProtobufCBinaryData){record->headers[i].value.size, (uint8_t *)(uintptr_t)record->headers[i].value.data};
+        parked->headers[i] = &headers[i];
+    }
+    parked->n_headers = count;
+}
+
+struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, uint32_t attempt, int64_t due_ms,
+                                    const char *detail)
+{
+    const struct mr_lane *lane = item->pub.lane;
+    Millrace__Common__V1__Origin origin = MILLRACE__COMMON__V1__ORIGIN__INIT;
+    Millrace__Common__V1__Stamp stamp = MILLRACE__COMMON__V1__STAMP__INIT;
+    Millrace__Retry__V1__RetryEntry entry = MILLRACE__RETRY__V1__RETRY_ENTRY__INIT;
+    Millrace__Retry__V1__Parked parked = MILLRACE__RETRY__V1__PARKED__INIT;
+    Millrace__Retry__V1__AttemptFailed marker = MILLRACE__RETRY__V1__ATTEMPT_FAILED__INIT;
+    origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, (uint8_t *)(uintptr_t)stage->env.deployment->log_id.bytes};
+    origin.partition = lane->partition;
+    origin.offset = item->pub.origin;
+    stamp.model_id = (char *)(uintptr_t)lane->model_id;
+    stamp.origin = &origin;
+    entry.stamp = &stamp;
+    entry.attempt = attempt;
+    entry.due_ms = due_ms;
+    if (item->from_park) {
+        marker.detail = (char *)(uintptr_t)detail;
+        entry.body_case = MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_ATTEMPT_FAILED;
+        entry.attempt_failed = &marker;
+    } else {
+        fill_parked(stage, &item->record, &parked);
+        entry.body_case = MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_PARKED;
+        entry.parked = &parked;
+    }
+    const size_t size = millrace__retry__v1__retry_entry__get_packed_size(&entry);
+    uint8_t *bytes = mr_arena_alloc(&stage->arena, size + 1);
+    if (bytes == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a parked record of %zu bytes", size);
+    }
+    millrace__retry__v1__retry_entry__pack(&entry, bytes);
+    const struct mr_stage_output output = {
+        .topic = stage->spec.retry_topic,
+        .value = mr_bytes_of(bytes, size),
+        .type = "millrace.retry.v1.RetryEntry",
+        .index = attempt,
+    };
+    return mr_stage_produce_output(stage, lane, item->pub.origin, item->pub.time_ms, NULL, &output, item, NULL, 0);
+}

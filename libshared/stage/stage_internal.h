@@ -1,0 +1,181 @@
+/* What the files of the stage loop share. */
+#ifndef MR_STAGE_INTERNAL_H
+#define MR_STAGE_INTERNAL_H
+
+#include "millrace/config.h"
+#include "millrace/order.h"
+#include "millrace/stage.h"
+#include "park.h"
+#include "window.h"
+
+enum { MR_LANE_BUCKETS = 4096, MR_ITEM_BUCKETS = 1024, MR_REREAD_MAX = 256 };
+
+enum item_phase {
+    ITEM_QUEUED = 1, /* in its lane's queue */
+    ITEM_HANDLED,    /* given to the service, which is busy with it */
+    ITEM_DOWN,       /* waits for a dependency */
+    ITEM_SENT,       /* its outputs are not all acknowledged */
+};
+
+struct item {
+    struct mr_item pub;
+    enum item_phase phase;
+    struct item *next;      /* in the lane's queue, or the list of those that wait for a dependency */
+    struct item *hash_next; /* by id */
+    struct partition *home; /* the window that holds its offset; NULL for a record that was read by hand */
+    struct mr_log_record record;
+    void *held;            /* the log's; NULL for a record that was read by hand */
+    struct mr_buffer copy; /* of a record that was read by hand */
+    struct mr_log_header *headers;
+    uint64_t bytes;
+    uint32_t pending; /* outputs that are not acknowledged */
+    bool parking;     /* it is being written to the retry topic */
+    bool from_park;   /* it was read from there */
+};
+
+enum lane_phase { LANE_OPENING = 1, LANE_OPEN, LANE_STOPPED };
+
+struct lane {
+    struct mr_lane pub;
+    enum lane_phase phase;
+    bool asked; /* lane_open was called */
+    struct lane *hash_next;
+    struct lane *ready_next; /* in the list of lanes that have something to do */
+    bool ready;
+    struct lane *parked_next; /* in the list of lanes with parked records */
+    bool in_parked;
+    struct item *head, *tail; /* waiting */
+    struct item *current;     /* the one that is being handled */
+    struct mr_mark last_out;  /* the origin of its last record in the topic that marks come from */
+    struct mr_mark reread_until;
+    struct mr_park park;
+    struct mr_mark pin; /* input offset below which offsets may be committed: of a lane that stopped */
+};
+
+/* One partition of one input topic, while it is assigned. */
+struct partition {
+    uint32_t input, index;
+    struct mr_window window;
+    bool paused;
+    bool has_committed;
+    uint64_t committed; /* the last offset that was handed to the log for committing */
+    uint64_t parked;    /* records of its lanes in the retry topic */
+    uint64_t retry_next, retry_committed;
+    struct partition *next;
+};
+
+/* A produced record on its way; its address is the token. */
+struct delivery {
+    struct delivery *before, *after;
+    struct item *item; /* NULL: it was of an assignment that is over, or of mr_stage_emit */
+    struct lane *lane; /* of mr_stage_emit */
+    uint64_t token;
+};
+
+struct reader {
+    const char *topic;
+    uint32_t partition;
+    struct mr_log_reader *reader;
+    uint64_t next;
+    bool some; /* next is known */
+    struct reader *after;
+};
+
+struct mr_stage {
+    struct mr_stage_spec spec;
+    struct mr_stage_env env;
+    struct mr_arena arena;
+    struct lane *lanes[MR_LANE_BUCKETS];
+    struct lane *ready_first, *ready_last;
+    struct lane *parked_first;
+    struct item *items[MR_ITEM_BUCKETS];
+    uint64_t next_item_id;
+    struct partition *partitions;
+    struct delivery deliveries; /* head of a ring */
+    struct reader *readers;
+    uint64_t bytes;        /* of records in memory */
+    struct item *down;     /* wait for a dependency */
+    int64_t down_until_ms; /* when to probe */
+    bool is_down, broker_down, stopping;
+    int64_t commit_due_ms;
+    int64_t stop_by_ms;
+    uint64_t busy; /* items in ITEM_HANDLED */
+    struct mr_log_event *stash;
+    size_t stash_count, stash_capacity;
+    bool failed;
+    int exit_code;
+    uint32_t *assigned; /* partitions to take over, while assign_due */
+    size_t assigned_count;
+    bool assign_due;
+    int64_t park_check_ms;
+};
+
+/* lane.c */
+struct lane *mr_lane_find(struct mr_stage *stage, uint32_t input, uint32_t partition, struct mr_bytes model);
+/* Finds or opens; NULL: out of memory (the stage has failed). */
+struct lane *mr_lane_get(struct mr_stage *stage, uint32_t input, uint32_t partition, struct mr_bytes model);
+void mr_lane_make_ready(struct mr_stage *stage, struct lane *lane);
+struct lane *mr_lane_take_ready(struct mr_stage *stage);
+void mr_lane_push(struct lane *lane, struct item *item);
+/* Before everything that is queued. */
+void mr_lane_push_front(struct lane *lane, struct item *first, struct item *last);
+struct item *mr_lane_pop(struct lane *lane);
+void mr_lane_list_parked(struct mr_stage *stage, struct lane *lane);
+void mr_lanes_close(struct mr_stage *stage);
+
+/* item.c */
+struct item *mr_item_new(struct mr_stage *stage, const struct mr_log_record *record, void *held);
+/* With an own copy of the record. */
+struct item *mr_item_copy(struct mr_stage *stage, const struct mr_log_record *record);
+void mr_item_free(struct mr_stage *stage, struct item *item);
+struct item *mr_item_find(struct mr_stage *stage, uint64_t id);
+
+/* assign.c */
+struct mr_error mr_stage_assign(struct mr_stage *stage, const uint32_t *partitions, size_t count);
+void mr_stage_revoke(struct mr_stage *stage);
+struct partition *mr_partition_find(struct mr_stage *stage, uint32_t input, uint32_t index);
+
+/* output.c */
+struct mr_error mr_stage_produce(struct mr_stage *stage, const struct mr_log_output *output, struct item *item,
+                                 struct lane *lane, uint64_t token);
+struct mr_error mr_stage_produce_output(struct mr_stage *stage, const struct mr_lane *lane, uint64_t origin,
+                                        int64_t time_ms, const struct mr_log_record *cause,
+                                        const struct mr_stage_output *output, struct item *item, struct lane *emitter,
+                                        uint64_t token);
+struct mr_error mr_stage_dead_letter(struct mr_stage *stage, struct item *item, const struct mr_verdict *verdict);
+struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, uint32_t attempt, int64_t due_ms,
+                                    const char *detail);
+/* The ce_time of a record in milliseconds, or its timestamp. */
+int64_t mr_record_time_ms(const struct mr_log_record *record);
+
+/* order of one record; stamp.c */
+struct stamp {
+    struct mr_log_id log_id;
+    uint32_t partition;
+    uint64_t origin;
+    struct mr_mark prev;
+    char model_text[MR_ID_SIZE];
+};
+struct mr_error mr_stamp_read(const struct mr_log_record *record, struct stamp *ret_stamp);
+
+/* park_topic.c */
+struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition);
+/* Reads the parked record of a lane's head and makes an item of it. */
+struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const struct mr_parked *parked,
+                             struct item **ret_item);
+struct mr_error mr_park_commit(struct mr_stage *stage, struct partition *partition);
+
+/* reread.c */
+/* Queues the records of a lane behind its mark, up to the origin `until`, in front of everything; *ret_found false: the
+ * log does not have the next one. */
+struct mr_error mr_stage_reread(struct mr_stage *stage, struct lane *lane, uint64_t until, bool *ret_found);
+
+/* stage.c */
+/* Says to the health page that the loop goes on. */
+void mr_stage_alive(struct mr_stage *stage);
+void mr_stage_count(struct mr_stage *stage, const char *decision);
+void mr_stage_resolve(struct mr_stage *stage, struct item *item);
+void mr_stage_error(struct mr_stage *stage, struct mr_error error, const char *doing);
+struct mr_error mr_stage_event(struct mr_stage *stage, struct mr_log_event *event);
+
+#endif
