@@ -1,0 +1,9 @@
+# The supervisor of `./dev up`. No Kafka in it, so that every sanitizer can run it.
+mr_add_test(supervise LABEL unit SOURCES house/supervise_test.c LIBS supervise_core)
+add_executable(mr_fake_service house/fake_service.c)
+target_link_libraries(mr_fake_service PRIVATE mr_options)
+set_target_properties(mr_fake_service PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_test(NAME integration.supervise
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/supervise_test.sh
+          $<TARGET_FILE:millrace-supervise> $<TARGET_FILE:mr_fake_service>)
+set_tests_properties(integration.supervise PROPERTIES LABELS integration TIMEOUT 120)

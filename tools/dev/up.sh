@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# ./dev up DIR              starts broker, Redis and the six services in DIR, and returns when they are ready
+#
+#   --threads N    threads of train (default: MILLRACE_THREADS, else the number of cores)
+#   --device D     where training runs; cpu is what there is (the default)
+#   --broker B     dev, the development broker (the default): in memory, 5 MiB a partition, for trying things out
+#
+# DIR/run has a pid file for each process and the broker's address in `bootstrap`, DIR/log their logs, DIR/store the
+# models. A service that dies is started again at once; ./dev down DIR stops all of it.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
+source "$root/tools/dev/lib/packages.bash"
+source "$root/tools/dev/lib/stack.bash"
+help_if_asked "$@"
+
+dir='' threads='' device=cpu
+while [ $# -gt 0 ]; do
+  case $1 in
+    --threads | --device | --broker)
+      needs_value "$@"
+      case $1 in
+        --threads) threads=$2 ;;
+        --device) device=$2 ;;
+        --broker) [ "$2" = dev ] || die "$EXIT_UNAVAILABLE" "there is no broker '$2' here yet: only dev" ;;
+      esac
+      shift 2
+      ;;
+    -*) die "$EXIT_USAGE" "unknown option '$1'" ;;
+    *)
+      [ -z "$dir" ] || die "$EXIT_USAGE" "one folder, not '$dir' and '$1'"
+      dir=$1
+      shift
+      ;;
+  esac
+done
+[ -n "$dir" ] || die "$EXIT_USAGE" "which folder? ./dev up DIR"
+case $threads in
+  *[!0-9]*) die "$EXIT_USAGE" "--threads is a number" ;;
+esac
+stack_folder "$dir"
+bash "$root/tools/dev/build.sh"
+stack_up "$stack_dir" "$device" "$threads"
+say "ready: ${services[*]}, on $device, broker $(head -n 1 "$stack_dir/run/bootstrap")"
+say "store file://$stack_dir/store, logs $stack_dir/log; ./dev down $dir stops it"
