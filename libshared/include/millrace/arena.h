@@ -61,19 +61,13 @@ enum mr_arena_grant {
     MR_ARENA_GRANT_LAST = MR_ARENA_TOO_LARGE,
 };
 
-enum mr_arena_owner_news {
-    MR_ARENA_OWNER_STEADY = 1,
-    MR_ARENA_OWNER_CONSUMER_CAME,    /* new epoch; all leases are free again */
-    MR_ARENA_OWNER_CONSUMER_WENT,    /* its leases are kept until the next one comes */
-    MR_ARENA_OWNER_CONSUMER_REFUSED, /* one is connected already, or it is another user's */
-    MR_ARENA_OWNER_NEWS_LAST = MR_ARENA_OWNER_CONSUMER_REFUSED,
-};
-
 /* What one turn of the owner saw. */
 struct mr_arena_owner_turn {
-    enum mr_arena_owner_news news; /* at most one a turn; the next turn tells the next */
-    bool freed;                    /* blocks came free: an allocation that was EXHAUSTED may fit now */
-    uint32_t corrupt; /* state words that no legal step gives; those blocks are kept until the next epoch */
+    bool consumer_went; /* its leases are kept until the next one comes */
+    bool consumer_came; /* after consumer_went, if both: new epoch; all leases are free again */
+    uint32_t refused;   /* connections: one is there already, or it is another user's */
+    bool freed;         /* blocks came free: an allocation that was EXHAUSTED may fit now */
+    uint32_t corrupt;   /* state words that no legal step gives; those blocks are kept until the next epoch */
 };
 
 struct mr_arena_usage {
@@ -153,7 +147,7 @@ struct mr_arena_consumer_ops {
     /* Gives up every lease: the next turn connects anew, under a new epoch. What is held stays valid. For a consumer
      * that skipped records without seeing their leases. */
     void (*reset)(struct mr_arena_consumer *);
-    /* What is held must have been released. */
+    /* What is held stays valid, and must still be released. */
     void (*close)(struct mr_arena_consumer *);
 };
 
@@ -162,11 +156,11 @@ MR_MUST_USE struct mr_error mr_arena_consumer_open(const char *path, struct mr_a
 
 /* ---- In one process ------------------------------------------------------------------------------------ */
 
-/* Owner and consumer over private memory, without socket or thread; config.path and wake are not used. The consumer
- * connects in its first turn; its close and a new mr_arena_private_connect stand for a restart. */
+/* An owner over private memory, without socket or thread; config.path and wake are not used. */
 MR_MUST_USE struct mr_error mr_arena_private_open(const struct mr_arena_config *config,
                                                   struct mr_arena_owner **ret_owner);
-/* The owner must outlive the consumer. */
+/* Its consumer; connects in its first turn, and is refused while another is connected. Closing it stands for the death
+ * of its process: what it held may be overwritten. The owner must outlive it, and whatever it holds. */
 MR_MUST_USE struct mr_error mr_arena_private_connect(struct mr_arena_owner *owner,
                                                      struct mr_arena_consumer **ret_consumer);
 
