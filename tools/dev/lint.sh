@@ -16,7 +16,8 @@ if [ ${#files[@]} -eq 0 ]; then
 fi
 status=0
 printf '%s\n' "${files[@]}" |
-  xargs -P "$(nproc)" -n 8 clang-tidy-14 -p "$build/clang" --quiet >"$build/lint.log" 2>"$build/lint-noise.log" || status=1
+  xargs -P "$(nproc)" -n 8 clang-tidy-14 -p "$build/clang" --quiet >"$build/lint.log" 2>"$build/lint-noise.log" ||
+  status=1
 sort -u "$build/lint.log" | grep -E '(warning|error):' || true
 [ $status -eq 0 ] || die "$EXIT_FAILED" "the whole report is in $build/lint.log"
 say "${#files[@]} files: nothing found"

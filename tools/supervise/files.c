@@ -105,3 +105,19 @@ struct mr_error supervise_lock_holder(const char *path, pid_t *ret_holder)
     (void)close(file);
     return error;
 }
+
+struct mr_error supervise_lock_wait(const char *path)
+{
+    const int file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0) {
+        return failed("open", path);
+    }
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int got = -1;
+    do {
+        got = fcntl(file, F_SETLKW, &lock);
+    } while (got != 0 && errno == EINTR);
+    const struct mr_error error = got == 0 ? mr_ok() : failed("wait for the lock of", path);
+    (void)close(file);
+    return error;
+}

@@ -20,5 +20,7 @@ MR_MUST_USE struct mr_error supervise_file_read(const char *path, char **ret_tex
 MR_MUST_USE struct mr_error supervise_lock(const char *path);
 /* *ret_holder: the process that has the lock; 0: nobody. */
 MR_MUST_USE struct mr_error supervise_lock_holder(const char *path, pid_t *ret_holder);
+/* Returns when nobody has the lock. */
+MR_MUST_USE struct mr_error supervise_lock_wait(const char *path);
 
 #endif

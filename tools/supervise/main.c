@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static int complain(struct mr_error error, int exit_code)
 {
@@ -40,24 +39,18 @@ static int run(const char *dir, const char *lock, const char *plan_path)
 /* Returns when the lock is free: that, and no file, says that everything has stopped. */
 static int stop(const char *lock)
 {
-    const struct timespec pause = {.tv_nsec = 20000000};
     pid_t holder = 0;
-    bool told = false;
-    for (;;) {
-        const struct mr_error error = supervise_lock_holder(lock, &holder);
-        if (mr_failed(error)) {
-            return complain(error, MR_EXIT_UNAVAILABLE);
-        }
-        if (holder == 0) {
-            return told ? MR_EXIT_OK : MR_EXIT_FAILED;
-        }
-        if (!told && kill(holder, SIGTERM) != 0 && errno != ESRCH) {
-            (void)fprintf(stderr, "millrace-supervise: cannot stop %ld: %s\n", (long)holder, strerror(errno));
-            return MR_EXIT_DENIED;
-        }
-        told = true;
-        (void)nanosleep(&pause, NULL);
+    struct mr_error error = supervise_lock_holder(lock, &holder);
+    if (!mr_failed(error) && holder == 0) {
+        return MR_EXIT_FAILED;
     }
+    if (!mr_failed(error) && kill(holder, SIGTERM) != 0 && errno != ESRCH) {
+        error = mr_error_make(MR_ERROR_FATAL, "kill", errno, "cannot stop %ld: %s", (long)holder, strerror(errno));
+    }
+    if (!mr_failed(error)) {
+        error = supervise_lock_wait(lock);
+    }
+    return mr_failed(error) ? complain(error, MR_EXIT_UNAVAILABLE) : MR_EXIT_OK;
 }
 
 static int print_pid(const char *lock)

@@ -43,7 +43,9 @@ stack_folder() {
     die "$EXIT_USAGE" "$stack_dir is too long for the sockets in it: 80 characters at most"
   fi
   case $stack_dir in
-    *[!a-zA-Z0-9/._+@=,-]*) die "$EXIT_USAGE" "$stack_dir: only letters, digits and / . _ + @ = , - in a stack's folder" ;;
+    *[!a-zA-Z0-9/._+@=,-]*)
+      die "$EXIT_USAGE" "$stack_dir: only letters, digits and / . _ + @ = , - in a stack's folder"
+      ;;
   esac
 }
 
