@@ -2,7 +2,9 @@
  * Objects by key, with conditional writes. Two back ends: file:///dir and s3://bucket/prefix.
  *
  * Every answer is one outcome. A write whose answer was lost is UNKNOWN: the caller reads back, and never takes it for
- * a failure. Keys: '/'-separated parts of 1 to 255 bytes of A-Z a-z 0-9 . _ : -, none of them "." or "..".
+ * a failure. Keys: '/'-separated parts of 1 to 255 bytes of A-Z a-z 0-9 . _ : -, none of them "." or "..", at most 32
+ * parts and 1,024 bytes. A key that no object can have is DENIED with native EINVAL. file:/// keeps folders for parts
+ * (so no object below an object: DENIED), and ".millrace" for itself; it needs a local file system.
  */
 #ifndef MR_STORE_H
 #define MR_STORE_H
@@ -16,8 +18,8 @@ enum mr_store_outcome {
     MR_STORE_CONFLICT, /* 409: another write was in progress; nothing is known but that this one did not apply */
     MR_STORE_DENIED,
     MR_STORE_THROTTLED,
-    MR_STORE_UNAVAILABLE, /* a read that failed, or a write that certainly never began: connect refused, no such
-                             directory */
+    MR_STORE_UNAVAILABLE, /* a read that failed, or a write that certainly did not apply: connect refused, disk full
+                             before the rename; `detail` says which step */
     MR_STORE_UNKNOWN,     /* a write that may or may not have been applied */
     MR_STORE_LAST = MR_STORE_UNKNOWN,
 };
@@ -31,7 +33,7 @@ struct mr_etag {
 struct mr_store_result {
     enum mr_store_outcome outcome;
     int64_t native;      /* errno or HTTP status */
-    struct mr_etag etag; /* of get, head and put, when DONE */
+    struct mr_etag etag; /* of head, put and a get of the whole object, when DONE */
     uint64_t size;       /* of the whole object; of get and head */
     char detail[MR_ERROR_DETAIL_MAX];
 };
@@ -49,7 +51,7 @@ struct mr_store_range {
 struct mr_store_entry {
     char *key;
     uint64_t size;
-    struct mr_etag etag;
+    struct mr_etag etag; /* empty where the back end would have to read the object for it (file:///) */
 };
 /* One page of a listing: keys in ascending byte order. */
 struct mr_store_page {

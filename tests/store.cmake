@@ -1,0 +1,2 @@
+mr_add_test(store_file LABEL unit SOURCES unit/store_file_test.c LIBS mr_store)
+mr_add_test(store_race LABEL integration SOURCES unit/store_race_test.c LIBS mr_store)

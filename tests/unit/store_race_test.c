@@ -1,0 +1,247 @@
+/*
+ * The file:/// back end between processes: one winner a round, no lost update, nothing torn by SIGKILL, and the
+ * leftovers of the dead swept while those of the living stay.
+ */
+#define _XOPEN_SOURCE 700
+#include "millrace/store.h"
+#include "prng.h"
+#include "store_scratch.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { PROCESSES = 8, ROUNDS = 40, SWAPS = 25, KILLS = 30, BODY_SIZE = 1 << 16 };
+
+static struct scratch scratch;
+
+static struct mr_store *open_store(void)
+{
+    struct mr_store *store = NULL;
+    const struct mr_error error = mr_store_open(scratch.uri, &store);
+    return mr_failed(error) ? NULL : store;
+}
+
+static void setup(void)
+{
+    scratch = scratch_make();
+}
+
+static void teardown(void)
+{
+    scratch_drop(&scratch);
+}
+
+/* Anonymous memory that children share with the test. */
+static void *shared_memory(size_t size)
+{
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    return memory;
+}
+
+static void wait_all(const pid_t *children)
+{
+    for (int i = 0; i < PROCESSES; i++) {
+        int status = 0;
+        ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
+        ck_assert(WIFEXITED(status));
+        ck_assert_int_eq(WEXITSTATUS(status), 0);
+    }
+}
+
+static int create_rounds(uint32_t me, uint32_t (*wins)[PROCESSES])
+{
+    struct mr_store *store = open_store();
+    bool good = store != NULL;
+    for (int round = 0; good && round < ROUNDS; round++) {
+        char key[32], body[32];
+        (void)snprintf(key, sizeof key, "race/%d", round);
+        (void)snprintf(body, sizeof body, "writer %u", me);
+        const struct mr_store_result got =
+            mr_store_put(store, key, mr_bytes_of_text(body), (struct mr_store_condition){.kind = MR_STORE_IF_ABSENT});
+        wins[round][me] = got.outcome == MR_STORE_DONE;
+        good = got.outcome == MR_STORE_DONE || got.outcome == MR_STORE_PRECONDITION_FAILED;
+    }
+    mr_store_close(store);
+    return good ? 0 : 1;
+}
+
+START_TEST(create_has_one_winner)
+{
+    uint32_t(*wins)[PROCESSES] = shared_memory(sizeof(uint32_t[ROUNDS][PROCESSES]));
+    pid_t children[PROCESSES];
+    for (uint32_t i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            _exit(create_rounds(i, wins));
+        }
+    }
+    wait_all(children);
+    struct mr_store *store = open_store();
+    for (int round = 0; round < ROUNDS; round++) {
+        uint32_t winners = 0, winner = 0;
+        for (uint32_t i = 0; i < PROCESSES; i++) {
+            winners += wins[round][i];
+            winner = wins[round][i] != 0 ? i : winner;
+        }
+        ck_assert_uint_eq(winners, 1);
+        char key[32], body[32];
+        struct mr_buffer got = {0};
+        (void)snprintf(key, sizeof key, "race/%d", round);
+        (void)snprintf(body, sizeof body, "writer %u", winner);
+        ck_assert_int_eq(mr_store_get(store, key, &got).outcome, MR_STORE_DONE);
+        ck_assert(mr_bytes_equal(mr_buffer_view(&got), mr_bytes_of_text(body)));
+        mr_buffer_deinit(&got);
+    }
+    mr_store_close(store);
+}
+END_TEST
+
+/* A counter that every process raises SWAPS times by compare-and-swap: no raise is lost. */
+static int swap_rounds(uint32_t me)
+{
+    struct mr_store *store = open_store();
+    for (uint32_t done = 0; store != NULL && done < SWAPS;) {
+        struct mr_buffer old = {0};
+        char text[64] = "", next[64];
+        const struct mr_store_result got = mr_store_get(store, "counter", &old);
+        if (got.outcome != MR_STORE_DONE) {
+            return 1;
+        }
+        memcpy(text, old.data, old.size < sizeof text - 1 ? old.size : sizeof text - 1);
+        mr_buffer_deinit(&old);
+        (void)snprintf(next, sizeof next, "%ld writer %u", strtol(text, NULL, 10) + 1, me);
+        const struct mr_store_condition same = {.kind = MR_STORE_IF_MATCH, .etag = got.etag};
+        const struct mr_store_result put = mr_store_put(store, "counter", mr_bytes_of_text(next), same);
+        if (put.outcome != MR_STORE_DONE && put.outcome != MR_STORE_PRECONDITION_FAILED) {
+            return 1;
+        }
+        done += put.outcome == MR_STORE_DONE;
+    }
+    mr_store_close(store);
+    return store == NULL;
+}
+
+START_TEST(swaps_lose_nothing)
+{
+    pid_t children[PROCESSES];
+    struct mr_store *store = open_store();
+    struct mr_buffer body = {0};
+    ck_assert_int_eq(
+        mr_store_put(store, "counter", mr_bytes_of_text("0"), (struct mr_store_condition){.kind = MR_STORE_ALWAYS})
+            .outcome,
+        MR_STORE_DONE);
+    for (uint32_t i = 0; i < PROCESSES; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            _exit(swap_rounds(i));
+        }
+    }
+    wait_all(children);
+    ck_assert_int_eq(mr_store_get(store, "counter", &body).outcome, MR_STORE_DONE);
+    ck_assert(!mr_failed(mr_buffer_append(&body, "", 1)));
+    ck_assert_int_eq(strtol((const char *)body.data, NULL, 10), PROCESSES * SWAPS);
+    mr_buffer_deinit(&body);
+    mr_store_close(store);
+}
+END_TEST
+
+/* Writes the same object for ever, each time with one repeated byte, and counts what was acknowledged. */
+static void write_for_ever(volatile uint32_t *acknowledged)
+{
+    static uint8_t body[BODY_SIZE];
+    struct mr_store *store = open_store();
+    for (uint8_t fill = 1; store != NULL; fill++) {
+        memset(body, fill, sizeof body);
+        const struct mr_store_result got = mr_store_put(store, "torn/object", mr_bytes_of(body, sizeof body),
+                                                        (struct mr_store_condition){.kind = MR_STORE_ALWAYS});
+        if (got.outcome != MR_STORE_DONE) {
+            break;
+        }
+        *acknowledged += 1;
+    }
+    _exit(1);
+}
+
+static void expect_whole(struct mr_store *store)
+{
+    struct mr_buffer body = {0};
+    ck_assert_int_eq(mr_store_get(store, "torn/object", &body).outcome, MR_STORE_DONE);
+    ck_assert_uint_eq(body.size, BODY_SIZE);
+    for (size_t i = 1; i < body.size; i++) {
+        ck_assert_uint_eq(body.data[i], body.data[0]);
+    }
+    mr_buffer_deinit(&body);
+}
+
+static size_t writers_left(void)
+{
+    char path[128];
+    size_t count = 0;
+    (void)snprintf(path, sizeof path, "%s/.millrace/tmp", scratch.path);
+    DIR *folder = opendir(path);
+    ck_assert_ptr_nonnull(folder);
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
+        count += entry->d_name[0] != '.';
+    }
+    (void)closedir(folder);
+    return count;
+}
+
+START_TEST(kill_tears_nothing)
+{
+    struct prng prng = {.state = 7};
+    volatile uint32_t *acknowledged = shared_memory(sizeof *acknowledged);
+    struct mr_store *alive = open_store();
+    for (int kill_count = 0; kill_count < KILLS; kill_count++) {
+        const uint32_t wanted = *acknowledged + 1 + (uint32_t)prng_below(&prng, 8);
+        const pid_t child = fork();
+        if (child == 0) {
+            write_for_ever(acknowledged);
+        }
+        while (*acknowledged < wanted) {
+            ck_assert_int_eq(waitpid(child, NULL, WNOHANG), 0);
+            (void)usleep(50);
+        }
+        ck_assert_int_eq(kill(child, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(child, NULL, 0), child);
+        expect_whole(alive);
+    }
+    struct mr_store_page page = {0};
+    ck_assert_int_eq(mr_store_list(alive, "", "", 100, &page).outcome, MR_STORE_DONE);
+    ck_assert_uint_eq(page.count, 1); /* no leftover is listed */
+    mr_store_page_deinit(&page);
+
+    /* The next to open sweeps what the dead left; the living one keeps its folder, and can still write. */
+    struct mr_store *next = open_store();
+    ck_assert_uint_eq(writers_left(), 2);
+    ck_assert_int_eq(
+        mr_store_put(alive, "after", mr_bytes_of_text("x"), (struct mr_store_condition){.kind = MR_STORE_ALWAYS})
+            .outcome,
+        MR_STORE_DONE);
+    mr_store_close(next);
+    mr_store_close(alive);
+    ck_assert_uint_eq(writers_left(), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("store_race");
+    TCase *tcase = tcase_create("race");
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, create_has_one_winner);
+    tcase_add_test(tcase, swaps_lose_nothing);
+    tcase_add_test(tcase, kill_tears_nothing);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
