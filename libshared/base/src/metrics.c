@@ -2,58 +2,18 @@
  * Families sorted by name, series sorted by label text: a look-up is two binary searches, and the page is always in the
  * same order. One lock for all; what it guards is a few instructions.
  */
-#include "millrace/metrics.h"
+#include "metrics_registry.h"
 
-#include "text.h"
-
-#include <math.h>
-#include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { SERIES_MAX = 10000 };
 
-static const struct {
-    double seconds;
-    const char *text;
-} buckets[] = {
+const struct mr_metrics_bucket mr_metrics_buckets[MR_METRICS_BUCKETS] = {
     {1e-4, "0.0001"}, {2e-4, "0.0002"}, {5e-4, "0.0005"}, {1e-3, "0.001"}, {2e-3, "0.002"},
     {5e-3, "0.005"},  {1e-2, "0.01"},   {2e-2, "0.02"},   {5e-2, "0.05"},  {0.1, "0.1"},
     {0.2, "0.2"},     {0.5, "0.5"},     {1, "1"},         {2, "2"},        {5, "5"},
     {10, "10"},       {20, "20"},       {50, "50"},       {100, "100"},
-};
-
-/* ANY is the overflow series, which takes whatever it is given. */
-enum family_kind { FAMILY_COUNTER = 1, FAMILY_GAUGE, FAMILY_HISTOGRAM, FAMILY_ANY };
-
-struct mr_metric {
-    pthread_mutex_t *lock; /* its registry's */
-    enum family_kind kind;
-    char *labels;      /* "" or name="value",...: sorted by name, escaped */
-    double value;      /* histogram: the sum of seconds */
-    uint64_t observed; /* histogram: how many */
-    uint64_t in_bucket[MR_COUNT_OF(buckets)];
-};
-
-/* Pointers, sorted by a text that each item holds. */
-struct list {
-    void **items;
-    size_t count, capacity;
-};
-
-struct family {
-    char *name, *help;
-    enum family_kind kind;
-    struct list series; /* of struct mr_metric */
-};
-
-struct mr_metrics {
-    pthread_mutex_t *lock; /* a pointer, so that a const registry can be locked */
-    struct list families;  /* of struct family */
-    size_t series_count;
-    struct mr_metric overflow; /* what is beyond the limit; not shown */
-    struct mr_metric *overflow_total;
 };
 
 static void lock(pthread_mutex_t *mutex)
@@ -70,7 +30,7 @@ static void unlock(pthread_mutex_t *mutex)
 
 static const char *family_key(const void *item)
 {
-    return ((const struct family *)item)->name;
+    return ((const struct mr_family *)item)->name;
 }
 
 static const char *series_key(const void *item)
@@ -79,7 +39,8 @@ static const char *series_key(const void *item)
 }
 
 /* Where key is, or belongs. */
-static size_t find(const struct list *list, const char *(*key_of)(const void *), const char *key, bool *ret_found)
+static size_t find(const struct mr_metrics_list *list, const char *(*key_of)(const void *), const char *key,
+                   bool *ret_found)
 {
     size_t low = 0;
     size_t high = list->count;
@@ -100,7 +61,7 @@ static size_t find(const struct list *list, const char *(*key_of)(const void *),
     return low;
 }
 
-static bool insert(struct list *list, size_t at, void *item)
+static bool insert(struct mr_metrics_list *list, size_t at, void *item)
 {
     if (list->count == list->capacity) {
         const size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
@@ -130,26 +91,6 @@ static bool is_name(const char *text, bool colon)
     return *text != '\0';
 }
 
-/* The exposition format wants UTF-8 with backslash, newline and, in label values, quotes escaped. */
-static struct mr_error append_escaped(struct mr_buffer *buffer, const char *text, bool quotes)
-{
-    while (*text != '\0') {
-        const size_t length = mr_utf8_length(text);
-        if (length == 0) {
-            MR_TRY(mr_buffer_append(buffer, "\xef\xbf\xbd", 3));
-        } else if (*text == '\n') {
-            MR_TRY(mr_buffer_append(buffer, "\\n", 2));
-        } else {
-            if (*text == '\\' || (quotes && *text == '"')) {
-                MR_TRY(mr_buffer_append(buffer, "\\", 1));
-            }
-            MR_TRY(mr_buffer_append(buffer, text, length));
-        }
-        text += length == 0 ? 1 : length;
-    }
-    return mr_ok();
-}
-
 /* By name, so that the order in which a caller gives labels does not matter. */
 static struct mr_error append_labels(struct mr_buffer *buffer, const struct mr_label *labels, size_t count)
 {
@@ -164,7 +105,7 @@ static struct mr_error append_labels(struct mr_buffer *buffer, const struct mr_l
         }
         MR_ASSERT(next != NULL && is_name(next->name, false)); /* NULL: a name is there twice */
         MR_TRY(mr_buffer_append_text(buffer, "%s%s=\"", done == 0 ? "" : ",", next->name));
-        MR_TRY(append_escaped(buffer, next->value, true));
+        MR_TRY(mr_metrics_append_escaped(buffer, next->value, true));
         MR_TRY(mr_buffer_append(buffer, "\"", 1));
         before = next->name;
     }
@@ -173,7 +114,7 @@ static struct mr_error append_labels(struct mr_buffer *buffer, const struct mr_l
 
 /* ---- Look-up --------------------------------------------------------------------------------------- */
 
-static void family_free(struct family *family)
+static void family_free(struct mr_family *family)
 {
     if (family == NULL) {
         return;
@@ -190,19 +131,20 @@ static void family_free(struct family *family)
 }
 
 /* NULL: out of memory. */
-static struct family *family_get(struct mr_metrics *metrics, enum family_kind kind, const char *name, const char *help)
+static struct mr_family *family_get(struct mr_metrics *metrics, enum mr_family_kind kind, const char *name,
+                                    const char *help)
 {
     bool found;
     const size_t at = find(&metrics->families, family_key, name, &found);
     if (found) {
-        struct family *family = metrics->families.items[at];
+        struct mr_family *family = metrics->families.items[at];
         MR_ASSERT(family->kind == kind);
         return family;
     }
     MR_ASSERT(is_name(name, true));
-    struct family *family = calloc(1, sizeof *family);
+    struct mr_family *family = calloc(1, sizeof *family);
     if (family != NULL) {
-        *family = (struct family){.name = strdup(name), .help = strdup(help), .kind = kind};
+        *family = (struct mr_family){.name = strdup(name), .help = strdup(help), .kind = kind};
     }
     if (family == NULL || family->name == NULL || family->help == NULL || !insert(&metrics->families, at, family)) {
         family_free(family);
@@ -212,7 +154,7 @@ static struct family *family_get(struct mr_metrics *metrics, enum family_kind ki
 }
 
 /* NULL: the limit is reached, or memory is out. */
-static struct mr_metric *series_get(struct mr_metrics *metrics, struct family *family, const char *labels)
+static struct mr_metric *series_get(struct mr_metrics *metrics, struct mr_family *family, const char *labels)
 {
     bool found;
     const size_t at = find(&family->series, series_key, labels, &found);
@@ -234,14 +176,14 @@ static struct mr_metric *series_get(struct mr_metrics *metrics, struct family *f
     return metric;
 }
 
-static struct mr_metric *get(struct mr_metrics *metrics, enum family_kind kind, const char *name, const char *help,
+static struct mr_metric *get(struct mr_metrics *metrics, enum mr_family_kind kind, const char *name, const char *help,
                              const struct mr_label *labels, size_t count)
 {
     struct mr_buffer text = {0};
     struct mr_metric *metric = NULL;
     const struct mr_error error = append_labels(&text, labels, count);
     lock(metrics->lock);
-    struct family *family = mr_failed(error) ? NULL : family_get(metrics, kind, name, help);
+    struct mr_family *family = mr_failed(error) ? NULL : family_get(metrics, kind, name, help);
     if (family != NULL) {
         metric = series_get(metrics, family, (const char *)text.data);
     }
@@ -257,26 +199,26 @@ static struct mr_metric *get(struct mr_metrics *metrics, enum family_kind kind, 
 struct mr_metric *mr_metrics_counter(struct mr_metrics *metrics, const char *name, const char *help,
                                      const struct mr_label *labels, size_t count)
 {
-    return get(metrics, FAMILY_COUNTER, name, help, labels, count);
+    return get(metrics, MR_FAMILY_COUNTER, name, help, labels, count);
 }
 
 struct mr_metric *mr_metrics_gauge(struct mr_metrics *metrics, const char *name, const char *help,
                                    const struct mr_label *labels, size_t count)
 {
-    return get(metrics, FAMILY_GAUGE, name, help, labels, count);
+    return get(metrics, MR_FAMILY_GAUGE, name, help, labels, count);
 }
 
 struct mr_metric *mr_metrics_histogram(struct mr_metrics *metrics, const char *name, const char *help,
                                        const struct mr_label *labels, size_t count)
 {
-    return get(metrics, FAMILY_HISTOGRAM, name, help, labels, count);
+    return get(metrics, MR_FAMILY_HISTOGRAM, name, help, labels, count);
 }
 
 /* ---- Values ---------------------------------------------------------------------------------------- */
 
 void mr_metric_add(struct mr_metric *metric, double amount)
 {
-    MR_ASSERT(metric->kind != FAMILY_HISTOGRAM && (metric->kind != FAMILY_COUNTER || amount >= 0));
+    MR_ASSERT(metric->kind != MR_FAMILY_HISTOGRAM && (metric->kind != MR_FAMILY_COUNTER || amount >= 0));
     lock(metric->lock);
     metric->value += amount;
     unlock(metric->lock);
@@ -284,7 +226,7 @@ void mr_metric_add(struct mr_metric *metric, double amount)
 
 void mr_metric_set(struct mr_metric *metric, double value)
 {
-    MR_ASSERT(metric->kind == FAMILY_GAUGE || metric->kind == FAMILY_ANY);
+    MR_ASSERT(metric->kind == MR_FAMILY_GAUGE || metric->kind == MR_FAMILY_ANY);
     lock(metric->lock);
     metric->value = value;
     unlock(metric->lock);
@@ -292,12 +234,12 @@ void mr_metric_set(struct mr_metric *metric, double value)
 
 void mr_metric_observe(struct mr_metric *metric, double seconds)
 {
-    MR_ASSERT(metric->kind == FAMILY_HISTOGRAM || metric->kind == FAMILY_ANY);
+    MR_ASSERT(metric->kind == MR_FAMILY_HISTOGRAM || metric->kind == MR_FAMILY_ANY);
     lock(metric->lock);
     metric->value += seconds;
     metric->observed++;
-    for (size_t i = 0; i < MR_COUNT_OF(buckets); i++) {
-        if (seconds <= buckets[i].seconds) {
+    for (size_t i = 0; i < MR_METRICS_BUCKETS; i++) {
+        if (seconds <= mr_metrics_buckets[i].seconds) {
             metric->in_bucket[i]++;
             break;
         }
@@ -308,7 +250,7 @@ void mr_metric_observe(struct mr_metric *metric, double seconds)
 double mr_metric_value(const struct mr_metric *metric)
 {
     lock(metric->lock);
-    const double value = metric->kind == FAMILY_HISTOGRAM ? (double)metric->observed : metric->value;
+    const double value = metric->kind == MR_FAMILY_HISTOGRAM ? (double)metric->observed : metric->value;
     unlock(metric->lock);
     return value;
 }
@@ -326,7 +268,7 @@ struct mr_metrics *mr_metrics_new(const char *service)
     }
     MR_ASSERT(pthread_mutex_init(mutex, NULL) == 0);
     metrics->lock = mutex;
-    metrics->overflow = (struct mr_metric){.lock = mutex, .kind = FAMILY_ANY};
+    metrics->overflow = (struct mr_metric){.lock = mutex, .kind = MR_FAMILY_ANY};
     /* Until there is a counter of overflows, the overflow series stands in for it. */
     metrics->overflow_total = &metrics->overflow;
     metrics->overflow_total = mr_metrics_counter(metrics, "millrace_metrics_overflow_total",
@@ -354,97 +296,4 @@ void mr_metrics_free(struct mr_metrics *metrics)
     (void)pthread_mutex_destroy(metrics->lock);
     free(metrics->lock);
     free(metrics);
-}
-
-/* ---- The page -------------------------------------------------------------------------------------- */
-
-static void value_text(double value, char ret_text[MR_REAL_TEXT_SIZE])
-{
-    if (isfinite(value)) {
-        mr_real_text(value, ret_text);
-    } else {
-        (void)snprintf(ret_text, MR_REAL_TEXT_SIZE, "%s", isnan(value) ? "NaN" : value > 0 ? "+Inf" : "-Inf");
-    }
-}
-
-/* One line; `more` is a further label, ready made, or "". */
-static struct mr_error append_sample(struct mr_buffer *page, const struct family *family, const char *suffix,
-                                     const struct mr_metric *metric, const char *more, const char *value)
-{
-    const bool has_labels = *metric->labels != '\0';
-    const bool has_more = *more != '\0';
-    return mr_buffer_append_text(page, "%s%s%s%s%s%s%s %s\n", family->name, suffix, has_labels || has_more ? "{" : "",
-                                 metric->labels, has_labels && has_more ? "," : "", more,
-                                 has_labels || has_more ? "}" : "", value);
-}
-
-static struct mr_error append_histogram(struct mr_buffer *page, const struct family *family,
-                                        const struct mr_metric *metric)
-{
-    char text[MR_REAL_TEXT_SIZE];
-    char bound[MR_REAL_TEXT_SIZE];
-    uint64_t below = 0;
-    for (size_t i = 0; i < MR_COUNT_OF(buckets); i++) {
-        below += metric->in_bucket[i];
-        (void)snprintf(bound, sizeof bound, "le=\"%s\"", buckets[i].text);
-        (void)snprintf(text, sizeof text, "%llu", (unsigned long long)below);
-        MR_TRY(append_sample(page, family, "_bucket", metric, bound, text));
-    }
-    (void)snprintf(text, sizeof text, "%llu", (unsigned long long)metric->observed);
-    MR_TRY(append_sample(page, family, "_bucket", metric, "le=\"+Inf\"", text));
-    MR_TRY(append_sample(page, family, "_count", metric, "", text));
-    value_text(metric->value, text);
-    return append_sample(page, family, "_sum", metric, "", text);
-}
-
-static const char *kind_text(enum family_kind kind)
-{
-    switch (kind) {
-    case FAMILY_COUNTER: return "counter";
-    case FAMILY_GAUGE: return "gauge";
-    case FAMILY_HISTOGRAM: return "histogram";
-    case FAMILY_ANY: break; /* stands in no family */
-    }
-    mr_unreachable(__func__);
-}
-
-static struct mr_error append_family(struct mr_buffer *page, const struct family *family)
-{
-    MR_TRY(mr_buffer_append_text(page, "# HELP %s ", family->name));
-    MR_TRY(append_escaped(page, family->help, false));
-    MR_TRY(mr_buffer_append_text(page, "\n# TYPE %s %s\n", family->name, kind_text(family->kind)));
-    for (size_t i = 0; i < family->series.count; i++) {
-        const struct mr_metric *metric = family->series.items[i];
-        if (family->kind == FAMILY_HISTOGRAM) {
-            MR_TRY(append_histogram(page, family, metric));
-        } else {
-            char text[MR_REAL_TEXT_SIZE];
-            value_text(metric->value, text);
-            MR_TRY(append_sample(page, family, "", metric, "", text));
-        }
-    }
-    return mr_ok();
-}
-
-static struct mr_error append_page(const struct mr_metrics *metrics, struct mr_buffer *page)
-{
-    for (size_t i = 0; i < metrics->families.count; i++) {
-        MR_TRY(append_family(page, metrics->families.items[i]));
-    }
-    return mr_ok();
-}
-
-struct mr_error mr_metrics_render(const struct mr_metrics *metrics, struct mr_buffer *ret_page)
-{
-    struct mr_buffer page = {0};
-    lock(metrics->lock);
-    const struct mr_error error = append_page(metrics, &page);
-    unlock(metrics->lock);
-    if (mr_failed(error)) {
-        mr_buffer_deinit(&page);
-        return error;
-    }
-    mr_buffer_deinit(ret_page);
-    *ret_page = page;
-    return mr_ok();
 }
