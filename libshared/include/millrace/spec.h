@@ -3,6 +3,7 @@
 #define MR_SPEC_H
 
 #include "millrace/base.h"
+#include "millrace/bump.h"
 #include "millrace/hash.h"
 #include "millrace/message.h"
 #include "millrace/run/v1/run.pb-c.h"
@@ -53,7 +54,6 @@ enum mr_commit_kind {
     MR_COMMIT_FINAL_AND_INTERVAL,
 };
 enum mr_dtype_policy { MR_DTYPE_KEEP = 1, MR_DTYPE_CAST_TO_BFLOAT16 };
-enum mr_version_bump { MR_BUMP_PATCH = 1, MR_BUMP_MINOR, MR_BUMP_MAJOR };
 
 struct mr_bound {
     float lower, upper; /* inclusive */
@@ -131,7 +131,7 @@ struct mr_run_spec {
     uint64_t init_seed;
     enum mr_dtype_policy dtype_policy;
     char message_template[MR_SPEC_TEMPLATE_SIZE]; /* as sent; empty stands for the default */
-    enum mr_version_bump version_bump;
+    enum mr_bump version_bump;
     uint32_t tags;
     struct mr_tag tag[MR_SPEC_TAGS_MAX];
     char study_id[MR_ID_SIZE], trial_id[MR_ID_SIZE]; /* empty: none */

@@ -19,6 +19,7 @@
 #ifndef MR_VERSIONS_H
 #define MR_VERSIONS_H
 
+#include "millrace/bump.h"
 #include "millrace/hash.h"
 #include "millrace/store.h"
 
@@ -43,7 +44,6 @@ MR_MUST_USE bool mr_position_equal(const struct mr_position *a, const struct mr_
 struct mr_semver {
     uint64_t major, minor, patch;
 };
-enum mr_bump { MR_BUMP_PATCH = 1, MR_BUMP_MINOR, MR_BUMP_MAJOR, MR_BUMP_LAST = MR_BUMP_MAJOR };
 MR_MUST_USE struct mr_semver mr_semver_genesis(void); /* 1.0.0 */
 MR_MUST_USE struct mr_semver mr_semver_bump(struct mr_semver from, enum mr_bump bump);
 /* One of the three bumps leads from one to the other. */
