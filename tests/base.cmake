@@ -9,7 +9,8 @@ mr_add_test(base_metrics LABEL unit SOURCES unit/base_metrics_test.c LIBS mr_io)
 mr_add_test(base_health LABEL unit SOURCES unit/base_health_test.c LIBS mr_io)
 mr_add_test(base_work LABEL unit SOURCES unit/base_work_test.c LIBS mr_io)
 mr_add_test(base_growth LABEL property SOURCES property/base_growth_test.c LIBS mr_base)
-mr_add_test(base_texts LABEL property SOURCES property/base_texts_test.c LIBS mr_io PkgConfig::RDKAFKA PkgConfig::JANSSON)
+mr_add_test(base_texts LABEL property SOURCES property/base_texts_test.c
+  LIBS mr_io PkgConfig::RDKAFKA PkgConfig::JANSSON)
 
 # A sanitizer adds calls of its own to mr_base.
 if(NOT MR_SANITIZE)

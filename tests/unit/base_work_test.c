@@ -191,6 +191,20 @@ START_TEST(jobs_that_wait_are_limited_and_the_running_one_is_not_among_them)
 }
 END_TEST
 
+START_TEST(jobs_that_nobody_collects_are_limited_too)
+{
+    struct mr_work *work = NULL;
+    struct counting_job jobs[2] = {{.job = {.run = count_run}}, {.job = {.run = count_run}}};
+    ck_assert(!mr_failed(mr_work_open(1, 1, &work)));
+    ck_assert(mr_work_submit(work, &jobs[0].job));
+    ck_assert(is_readable(work, -1));
+    ck_assert(!mr_work_submit(work, &jobs[1].job));
+    ck_assert_ptr_eq(mr_work_collect(work), &jobs[0].job);
+    ck_assert(mr_work_submit(work, &jobs[1].job));
+    mr_work_close(work);
+}
+END_TEST
+
 START_TEST(closing_waits_for_what_runs)
 {
     struct mr_work *work = NULL;
@@ -231,6 +245,7 @@ int main(void)
     tcase_add_test(tests, every_job_runs_once_on_a_worker_that_takes_no_signal);
     tcase_add_test(tests, the_loop_is_woken_after_each_job);
     tcase_add_test(tests, jobs_that_wait_are_limited_and_the_running_one_is_not_among_them);
+    tcase_add_test(tests, jobs_that_nobody_collects_are_limited_too);
     tcase_add_test(tests, closing_waits_for_what_runs);
     tcase_add_test(tests, closing_drops_what_has_not_begun);
     suite_add_tcase(suite, tests);

@@ -14,8 +14,9 @@ enum mr_option_kind {
     MR_OPTION_COUNT,    /* uint64_t within min .. max */
     MR_OPTION_FLAG,     /* bool: true or false; a bare --name is true */
     MR_OPTION_CHOICE,   /* const char * that must be one of `choices` */
-    MR_OPTION_SECRET, /* const char *: from MILLRACE_<NAME> or the file MILLRACE_<NAME>_FILE names, never from arguments
-                       */
+    MR_OPTION_SECRET,   /* const char *: from MILLRACE_<NAME> or the file MILLRACE_<NAME>_FILE names, never from
+                         * arguments; lives as long as the process
+                         */
     MR_OPTION_LAST = MR_OPTION_SECRET,
 };
 

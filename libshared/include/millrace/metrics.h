@@ -29,13 +29,15 @@ struct mr_metric *mr_metrics_histogram(struct mr_metrics *metrics, const char *n
 void mr_metric_add(struct mr_metric *metric, double amount); /* counter, gauge */
 void mr_metric_set(struct mr_metric *metric, double value);  /* gauge */
 void mr_metric_observe(struct mr_metric *metric, double seconds);
+/* Of a histogram: how many were observed. */
 double mr_metric_value(const struct mr_metric *metric);
-/* The whole page in Prometheus text exposition format. */
+/* The whole page in Prometheus text exposition format, in place of what ret_page held. */
 MR_MUST_USE struct mr_error mr_metrics_render(const struct mr_metrics *metrics, struct mr_buffer *ret_page);
 
 struct mr_health; /* thread-safe */
 /* Serves /metrics, /healthz and /readyz on host:port (port 0: none is served; the state is still kept).
- * /healthz is 503 when the last beat is older than stale_ms. /readyz is 503 with the reason until mr_health_ready. */
+ * /healthz is 503 when the last beat is older than stale_ms. /readyz is 503 with the reason ("starting" at first)
+ * until mr_health_waiting(health, NULL). */
 MR_MUST_USE struct mr_error mr_health_open(struct mr_metrics *metrics, const struct mr_clock *clock, const char *host,
                                            uint16_t port, uint32_t stale_ms, struct mr_health **ret_health);
 void mr_health_beat(struct mr_health *health);
