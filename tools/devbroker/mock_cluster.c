@@ -1,0 +1,124 @@
+#include "mock_cluster.h"
+
+#include "fixed_port.h"
+
+#include <librdkafka/rdkafka.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <stdlib.h>
+
+#define MARKER_TOPIC "millrace.devbroker" /* clients know the development broker by it */
+
+enum { METADATA_WAIT_MS = 5000 };
+
+struct devbroker_cluster {
+    rd_kafka_t *host;
+    rd_kafka_mock_cluster_t *mock;
+};
+
+static void log_nothing(const rd_kafka_t *handle, int level, const char *facility, const char *text)
+{
+    (void)handle;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+static struct mr_error host_open(rd_kafka_t **ret_host)
+{
+    char why[256];
+    rd_kafka_conf_t *const conf = rd_kafka_conf_new();
+    rd_kafka_conf_set_log_cb(conf, log_nothing);
+    (void)rd_kafka_conf_set(conf, "client.id", "millrace-devbroker", why, sizeof why);
+    /* Hosts the cluster and is connected to it. */
+    if (rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", why, sizeof why) != RD_KAFKA_CONF_OK) {
+        rd_kafka_conf_destroy(conf);
+        return mr_error_make(MR_ERROR_FATAL, "mock_failed", 0, "librdkafka has no mock cluster: %s", why);
+    }
+    rd_kafka_t *const host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    if (host == NULL) {
+        rd_kafka_conf_destroy(conf);
+        return mr_error_make(MR_ERROR_FATAL, "mock_failed", 0, "the mock cluster did not start: %s", why);
+    }
+    *ret_host = host;
+    return mr_ok();
+}
+
+struct mr_error devbroker_cluster_open(uint16_t port, struct devbroker_cluster **ret_cluster)
+{
+    struct devbroker_cluster *const made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the mock cluster");
+    }
+    devbroker_fix_port(port);
+    const struct mr_error error = host_open(&made->host);
+    if (mr_failed(error)) {
+        free(made);
+        if (port == 0) {
+            return error;
+        }
+        return mr_error_make(MR_ERROR_FATAL, "port_in_use", 0, "127.0.0.1:%u: %s", port, error.detail);
+    }
+    made->mock = rd_kafka_handle_mock_cluster(made->host);
+    *ret_cluster = made;
+    return mr_ok();
+}
+
+const char *devbroker_cluster_address(const struct devbroker_cluster *cluster)
+{
+    return rd_kafka_mock_cluster_bootstraps(cluster->mock);
+}
+
+static struct mr_error create(struct devbroker_cluster *cluster, const char *topic, uint32_t partitions)
+{
+    const rd_kafka_resp_err_t code = rd_kafka_mock_topic_create(cluster->mock, topic, (int)partitions, 1);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return mr_error_make(MR_ERROR_FATAL, "mock_failed", code, "topic %s: %s", topic, rd_kafka_err2str(code));
+    }
+    return mr_ok();
+}
+
+struct mr_error devbroker_cluster_create(struct devbroker_cluster *cluster, uint32_t partitions)
+{
+    for (size_t i = 0; mr_topics[i] != NULL; i++) {
+        MR_TRY(create(cluster, mr_topics[i], partitions));
+    }
+    MR_TRY(create(cluster, MR_TOPIC_DEPLOYMENT, 1));
+    return create(cluster, MARKER_TOPIC, 1);
+}
+
+static struct mr_error watch_one(struct mr_log *log, struct devbroker_watch *watch,
+                                 const struct rd_kafka_metadata_topic *topic)
+{
+    if (devbroker_watch_knows(watch, topic->topic)) {
+        return mr_ok();
+    }
+    MR_TRY(devbroker_watch_topic(watch, topic->topic, (uint32_t)topic->partition_cnt));
+    for (uint32_t p = 0; p < (uint32_t)topic->partition_cnt; p++) {
+        MR_TRY(log->ops->fetch(log, topic->topic, p, 0));
+    }
+    return mr_ok();
+}
+
+struct mr_error devbroker_cluster_watch(struct devbroker_cluster *cluster, struct mr_log *log,
+                                        struct devbroker_watch *watch)
+{
+    const struct rd_kafka_metadata *metadata;
+    const rd_kafka_resp_err_t code = rd_kafka_metadata(cluster->host, 1, NULL, &metadata, METADATA_WAIT_MS);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return mr_error_make(MR_ERROR_FATAL, "mock_failed", code, "its own topics: %s", rd_kafka_err2str(code));
+    }
+    struct mr_error error = mr_ok();
+    for (int i = 0; i < metadata->topic_cnt && !mr_failed(error); i++) {
+        error = watch_one(log, watch, &metadata->topics[i]);
+    }
+    rd_kafka_metadata_destroy(metadata);
+    return error;
+}
+
+void devbroker_cluster_close(struct devbroker_cluster *cluster)
+{
+    if (cluster != NULL) {
+        rd_kafka_destroy(cluster->host);
+        free(cluster);
+    }
+}
