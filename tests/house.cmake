@@ -7,3 +7,7 @@ add_test(NAME integration.supervise
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/supervise_test.sh
           $<TARGET_FILE:millrace-supervise> $<TARGET_FILE:mr_fake_service>)
 set_tests_properties(integration.supervise PROPERTIES LABELS integration TIMEOUT 120)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+  add_test(NAME unit.setup COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/setup_test.sh ${PROJECT_SOURCE_DIR})
+  set_tests_properties(unit.setup PROPERTIES LABELS unit TIMEOUT 60)
+endif()
