@@ -4,6 +4,7 @@
 #   --threads N    threads of train (default: MILLRACE_THREADS, else the number of cores)
 #   --device D     where training runs; cpu is what there is (the default)
 #   --broker B     dev, the development broker (the default): in memory, 5 MiB a partition, for trying things out
+#   --adopt        goes on with the models of an earlier stack in DIR, whose log is gone with its broker
 #
 # DIR/run has a pid file for each process and the broker's address in `bootstrap`, DIR/log their logs, DIR/store the
 # models. A service that dies is started again at once; ./dev down DIR stops all of it.
@@ -13,7 +14,7 @@ source "$root/tools/dev/lib/packages.bash"
 source "$root/tools/dev/lib/stack.bash"
 help_if_asked "$@"
 
-dir='' threads='' device=cpu
+dir='' threads='' device=cpu adopt=false
 while [ $# -gt 0 ]; do
   case $1 in
     --threads | --device | --broker)
@@ -24,6 +25,10 @@ while [ $# -gt 0 ]; do
         --broker) [ "$2" = dev ] || die "$EXIT_UNAVAILABLE" "there is no broker '$2' here yet: only dev" ;;
       esac
       shift 2
+      ;;
+    --adopt)
+      adopt=true
+      shift
       ;;
     -*) die "$EXIT_USAGE" "unknown option '$1'" ;;
     *)
@@ -39,6 +44,6 @@ case $threads in
 esac
 stack_folder "$dir"
 bash "$root/tools/dev/build.sh"
-stack_up "$stack_dir" "$device" "$threads"
+stack_up "$stack_dir" "$device" "$threads" "$adopt"
 say "ready: ${services[*]}, on $device, broker $(head -n 1 "$stack_dir/run/bootstrap")"
 say "store file://$stack_dir/store, logs $stack_dir/log; ./dev down $dir stops it"
