@@ -191,6 +191,11 @@ static struct mr_error open_one(struct mr_stage *stage, uint32_t index)
     if (stage->spec.retry_topic != NULL) {
         MR_TRY(mr_park_fold(stage, mr_partition_find(stage, 0, index)));
     }
+    for (struct lane *lane = stage->parked_first; lane != NULL; lane = lane->parked_next) {
+        if (!lane->asked) {
+            mr_lane_open(stage, lane);
+        }
+    }
     for (uint32_t i = 0; i < stage->spec.input_count; i++) {
         MR_TRY(start_input(stage, i, index));
     }

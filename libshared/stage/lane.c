@@ -128,6 +128,7 @@ static void lane_close(struct mr_stage *stage, struct lane *lane)
         stage->spec.ops->lane_close(stage->spec.self, &lane->pub);
     }
     mr_park_deinit(&lane->park);
+    mr_buffer_deinit(&lane->verdict_bytes);
     free(lane);
 }
 

@@ -89,8 +89,8 @@ static struct mr_error stash_one(struct mr_stage *stage)
     return mr_ok();
 }
 
-struct mr_error mr_stage_produce(struct mr_stage *stage, const struct mr_log_output *output, struct item *item,
-                                 struct lane *lane, uint64_t token)
+struct mr_error mr_stage_produce(struct mr_stage *stage, enum sending kind, const struct mr_log_output *output,
+                                 struct item *item, struct lane *lane, uint64_t token)
 {
     struct delivery *delivery = calloc(1, sizeof *delivery);
     if (delivery == NULL) {
@@ -114,7 +114,10 @@ struct mr_error mr_stage_produce(struct mr_stage *stage, const struct mr_log_out
     delivery->before->after = delivery;
     stage->deliveries.before = delivery;
     if (item != NULL) {
+        struct lane *sender = lane_of(item->pub.lane);
         item->pending++;
+        sender->unacked++;
+        sender->sending = kind;
     }
     return mr_ok();
 }
@@ -130,8 +133,8 @@ static void add(struct headers *headers, const char *name, struct mr_bytes value
     headers->list[headers->count++] = (struct mr_log_header){name, value};
 }
 
-struct mr_error mr_stage_produce_output(struct mr_stage *stage, const struct mr_lane *lane, uint64_t origin,
-                                        int64_t time_ms, const struct mr_log_record *cause,
+struct mr_error mr_stage_produce_output(struct mr_stage *stage, enum sending kind, const struct mr_lane *lane,
+                                        uint64_t origin, int64_t time_ms, const struct mr_log_record *cause,
                                         const struct mr_stage_output *output, struct item *item, struct lane *emitter,
                                         uint64_t token)
 {
@@ -163,7 +166,7 @@ struct mr_error mr_stage_produce_output(struct mr_stage *stage, const struct mr_
         .headers = headers.list,
         .header_count = headers.count,
     };
-    return mr_stage_produce(stage, &whole, item, emitter, token);
+    return mr_stage_produce(stage, kind, &whole, item, emitter, token);
 }
 
 static struct mr_bytes printed(struct mr_stage *stage, uint64_t number)
@@ -207,7 +210,7 @@ struct mr_error mr_stage_dead_letter(struct mr_stage *stage, struct item *item, 
         .headers = list,
         .header_count = count,
     };
-    return mr_stage_produce(stage, &whole, item, NULL, 0);
+    return mr_stage_produce(stage, SENDING_DEAD_LETTERS, &whole, item, NULL, 0);
 }
 
 static void fill_parked(struct mr_stage *stage, const struct mr_log_record *record, Millrace__Retry__V1__Parked *parked)
@@ -270,5 +273,6 @@ struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, u
         .type = "millrace.retry.v1.RetryEntry",
         .index = attempt,
     };
-    return mr_stage_produce_output(stage, lane, item->pub.origin, item->pub.time_ms, NULL, &output, item, NULL, 0);
+    return mr_stage_produce_output(stage, SENDING_RETRIES, lane, item->pub.origin, item->pub.time_ms, NULL, &output,
+                                   item, NULL, 0);
 }

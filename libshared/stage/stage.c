@@ -76,16 +76,6 @@ void mr_stage_error(struct mr_stage *stage, struct mr_error error, const char *d
                   of_log ? (strcmp(error.code, "offset_gone") == 0 ? "LogGap" : "LogDiscontinuity") : "Failed", detail);
 }
 
-static struct lane *lane_of(struct mr_lane *pub)
-{
-    return (struct lane *)(void *)((unsigned char *)pub - offsetof(struct lane, pub));
-}
-
-static struct item *item_of(struct mr_item *pub)
-{
-    return (struct item *)(void *)((unsigned char *)pub - offsetof(struct item, pub));
-}
-
 /* ---- Going down and coming back ------------------------------------------------------------------------ */
 
 static void go_down(struct mr_stage *stage, const char *reason)
@@ -140,9 +130,12 @@ static void on_delivered(struct mr_stage *stage, uint64_t token, uint64_t offset
     delivery->after->before = delivery->before;
     struct item *item = delivery->item;
     if (item != NULL) {
+        struct lane *lane = lane_of(item->pub.lane);
         item->pending--;
+        if (--lane->unacked == 0) {
+            mr_lane_make_ready(stage, lane);
+        }
         if (item->parking) {
-            struct lane *lane = lane_of(item->pub.lane);
             struct partition *home = mr_partition_find(stage, lane->pub.input, lane->pub.partition);
             struct mr_parked *parked = mr_park_find(&lane->park, item->pub.origin);
             if (parked != NULL && !parked->written) {
@@ -186,8 +179,8 @@ static struct mr_error emit(struct mr_stage *stage, struct item *item, const str
     const char *marks_from = stage->spec.inputs[lane->pub.input].marks_from;
     for (size_t i = 0; i < verdict->output_count; i++) {
         const struct mr_stage_output *output = &verdict->outputs[i];
-        MR_TRY(mr_stage_produce_output(stage, &lane->pub, item->pub.origin, item->pub.time_ms, &item->record, output,
-                                       item, NULL, 0));
+        MR_TRY(mr_stage_produce_output(stage, SENDING_OUTPUTS, &lane->pub, item->pub.origin, item->pub.time_ms,
+                                       &item->record, output, item, NULL, 0));
         if (marks_from != NULL && strcmp(marks_from, output->topic) == 0) {
             lane->last_out = (struct mr_mark){true, item->pub.origin};
         }
@@ -231,6 +224,9 @@ static struct mr_error apply(struct mr_stage *stage, struct item *item, const st
     if (!allowed(stage, verdict->kind)) {
         return mr_error_make(MR_ERROR_FATAL, "total_stage", 0, "%s may not reject or retry: %s", stage->spec.name,
                              verdict->decision);
+    }
+    if (!mr_lane_may_send(lane, mr_verdict_sends(verdict))) {
+        return mr_lane_hold(lane, item, verdict);
     }
     if (verdict->kind != MR_VERDICT_BUSY) {
         mr_stage_count(stage, verdict->decision);
@@ -375,8 +371,20 @@ static struct mr_error begin_next(struct mr_stage *stage, struct lane *lane)
     mr_unreachable(__func__);
 }
 
+/* The verdict that was held, if what it waited for is acknowledged. */
+static struct mr_error apply_held(struct mr_stage *stage, struct lane *lane)
+{
+    if (lane->held == NULL || !mr_lane_may_send(lane, mr_verdict_sends(&lane->verdict))) {
+        return mr_ok();
+    }
+    struct item *item = lane->held;
+    lane->held = NULL;
+    return apply(stage, item, &lane->verdict);
+}
+
 static struct mr_error run_lane(struct mr_stage *stage, struct lane *lane)
 {
+    MR_TRY(apply_held(stage, lane));
     while (lane->phase == LANE_OPEN && lane->current == NULL && !stage->is_down && !stage->failed && !stage->stopping) {
         bool begun = false;
         if (lane->park.count > 0) {
@@ -384,6 +392,9 @@ static struct mr_error run_lane(struct mr_stage *stage, struct lane *lane)
         }
         if (begun || lane->current != NULL) {
             continue;
+        }
+        if (lane->park.count > 0 && !mr_lane_may_send(lane, SENDING_RETRIES)) {
+            return mr_ok();
         }
         if (lane->head != NULL) {
             MR_TRY(begin_next(stage, lane));
@@ -405,8 +416,9 @@ static struct mr_error run_lane(struct mr_stage *stage, struct lane *lane)
     return mr_ok();
 }
 
-static void open_lane(struct mr_stage *stage, struct lane *lane)
+void mr_lane_open(struct mr_stage *stage, struct lane *lane)
 {
+    lane->asked = true;
     if (stage->spec.ops->lane_open == NULL || stage->spec.ops->lane_open(stage->spec.self, &lane->pub)) {
         lane->phase = LANE_OPEN;
         mr_lane_make_ready(stage, lane);
@@ -429,7 +441,7 @@ void mr_lane_reopen(struct mr_stage *stage, struct mr_lane *pub)
         lane->reread_until = (struct mr_mark){true, lane->pub.mark};
     }
     lane->phase = LANE_OPENING;
-    open_lane(stage, lane);
+    mr_lane_open(stage, lane);
 }
 
 void mr_lane_stop(struct mr_stage *stage, struct mr_lane *pub, const char *decision, const char *detail)
@@ -470,7 +482,8 @@ struct mr_stage_stamp mr_stage_stamp(struct mr_stage *stage, const struct mr_ite
 struct mr_error mr_stage_emit(struct mr_stage *stage, struct mr_lane *lane, uint64_t origin, int64_t time_ms,
                               const struct mr_stage_output *output, uint64_t token)
 {
-    return mr_stage_produce_output(stage, lane, origin, time_ms, NULL, output, NULL, lane_of(lane), token);
+    return mr_stage_produce_output(stage, SENDING_NOTHING, lane, origin, time_ms, NULL, output, NULL, lane_of(lane),
+                                   token);
 }
 
 /* ---- Jobs ------------------------------------------------------------------------------------------------ */
@@ -526,25 +539,14 @@ static struct mr_error identify(struct mr_stage *stage, uint32_t input, const st
     return mr_ok();
 }
 
-static struct mr_error on_record(struct mr_stage *stage, const struct mr_log_record *record, void *held)
+/* Takes `held` over when it succeeds. */
+static struct mr_error admit(struct mr_stage *stage, struct partition *partition, const struct mr_log_record *record,
+                             void *held)
 {
-    struct mr_log *log = stage->env.log;
-    const uint32_t input = input_of(stage, record->topic);
-    if (input < stage->spec.input_count && stage->spec.inputs[input].side != NULL) {
-        stage->spec.inputs[input].side(stage->spec.self, record);
-        log->ops->record_free(log, held);
-        return mr_ok();
-    }
-    struct partition *partition =
-        input < stage->spec.input_count ? mr_partition_find(stage, input, record->partition) : NULL;
-    if (partition == NULL || stage->stopping || record->offset < partition->window.position) {
-        log->ops->record_free(log, held);
-        return mr_ok();
-    }
     struct stamp stamp;
-    MR_TRY(identify(stage, input, record, &stamp));
+    MR_TRY(identify(stage, partition->input, record, &stamp));
     MR_TRY(mr_window_add(&partition->window, record->offset));
-    struct lane *lane = mr_lane_get(stage, input, record->partition, mr_bytes_of_text(stamp.model_text));
+    struct lane *lane = mr_lane_get(stage, partition->input, record->partition, mr_bytes_of_text(stamp.model_text));
     struct item *item = lane == NULL ? NULL : mr_item_new(stage, record, held);
     if (item == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a record");
@@ -566,11 +568,32 @@ static struct mr_error on_record(struct mr_stage *stage, const struct mr_log_rec
     }
     mr_lane_push(lane, item);
     if (lane->phase == LANE_OPENING && !lane->asked) {
-        lane->asked = true;
-        open_lane(stage, lane);
+        mr_lane_open(stage, lane);
     }
     mr_lane_make_ready(stage, lane);
     return mr_ok();
+}
+
+static struct mr_error on_record(struct mr_stage *stage, const struct mr_log_record *record, void *held)
+{
+    struct mr_log *log = stage->env.log;
+    const uint32_t input = input_of(stage, record->topic);
+    if (input < stage->spec.input_count && stage->spec.inputs[input].side != NULL) {
+        stage->spec.inputs[input].side(stage->spec.self, record);
+        log->ops->record_free(log, held);
+        return mr_ok();
+    }
+    struct partition *partition =
+        input < stage->spec.input_count ? mr_partition_find(stage, input, record->partition) : NULL;
+    if (partition == NULL || stage->stopping || record->offset < partition->window.position) {
+        log->ops->record_free(log, held);
+        return mr_ok();
+    }
+    const struct mr_error error = admit(stage, partition, record, held);
+    if (mr_failed(error)) {
+        log->ops->record_free(log, held);
+    }
+    return error;
 }
 
 static struct mr_error on_assigned(struct mr_stage *stage, const uint32_t *partitions, size_t count)

@@ -35,8 +35,17 @@ struct item {
 
 enum lane_phase { LANE_OPENING = 1, LANE_OPEN, LANE_STOPPED };
 
+/* Where a lane's unacknowledged records go. Two kinds are never in flight at once: after a crash the later one may be
+ * there without the earlier, and would make it look resolved. */
+enum sending { SENDING_NOTHING = 0, SENDING_OUTPUTS, SENDING_DEAD_LETTERS, SENDING_RETRIES };
+
 struct lane {
     struct mr_lane pub;
+    enum sending sending;
+    uint32_t unacked;          /* records that are being sent there */
+    struct item *held;         /* its verdict waits until another kind is sent */
+    struct mr_verdict verdict; /* of `held` */
+    struct mr_buffer verdict_bytes;
     enum lane_phase phase;
     bool asked; /* lane_open was called */
     struct lane *hash_next;
@@ -110,6 +119,16 @@ struct mr_stage {
     int64_t park_check_ms;
 };
 
+/* The public halves are the first members. */
+static inline struct lane *lane_of(struct mr_lane *pub)
+{
+    return (struct lane *)(void *)pub;
+}
+static inline struct item *item_of(struct mr_item *pub)
+{
+    return (struct item *)(void *)pub;
+}
+
 /* lane.c */
 struct lane *mr_lane_find(struct mr_stage *stage, uint32_t input, uint32_t partition, struct mr_bytes model);
 /* Finds or opens; NULL: out of memory (the stage has failed). */
@@ -136,10 +155,11 @@ void mr_stage_revoke(struct mr_stage *stage);
 struct partition *mr_partition_find(struct mr_stage *stage, uint32_t input, uint32_t index);
 
 /* output.c */
-struct mr_error mr_stage_produce(struct mr_stage *stage, const struct mr_log_output *output, struct item *item,
-                                 struct lane *lane, uint64_t token);
-struct mr_error mr_stage_produce_output(struct mr_stage *stage, const struct mr_lane *lane, uint64_t origin,
-                                        int64_t time_ms, const struct mr_log_record *cause,
+/* With an item: one more record of its lane is unacknowledged, of this kind. */
+struct mr_error mr_stage_produce(struct mr_stage *stage, enum sending kind, const struct mr_log_output *output,
+                                 struct item *item, struct lane *lane, uint64_t token);
+struct mr_error mr_stage_produce_output(struct mr_stage *stage, enum sending kind, const struct mr_lane *lane,
+                                        uint64_t origin, int64_t time_ms, const struct mr_log_record *cause,
                                         const struct mr_stage_output *output, struct item *item, struct lane *emitter,
                                         uint64_t token);
 struct mr_error mr_stage_dead_letter(struct mr_stage *stage, struct item *item, const struct mr_verdict *verdict);
@@ -165,12 +185,20 @@ struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const st
                              struct item **ret_item);
 struct mr_error mr_park_commit(struct mr_stage *stage, struct partition *partition);
 
+/* hold.c */
+enum sending mr_verdict_sends(const struct mr_verdict *verdict);
+bool mr_lane_may_send(const struct lane *lane, enum sending kind);
+/* Keeps a copy of the verdict, outputs and all. */
+struct mr_error mr_lane_hold(struct lane *lane, struct item *item, const struct mr_verdict *verdict);
+
 /* reread.c */
 /* Queues the records of a lane behind its mark, up to the origin `until`, in front of everything; *ret_found false: the
  * log does not have the next one. */
 struct mr_error mr_stage_reread(struct mr_stage *stage, struct lane *lane, uint64_t until, bool *ret_found);
 
 /* stage.c */
+/* Asks the service; the lane opens now or by mr_lane_ready. */
+void mr_lane_open(struct mr_stage *stage, struct lane *lane);
 /* Says to the health page that the loop goes on. */
 void mr_stage_alive(struct mr_stage *stage);
 void mr_stage_count(struct mr_stage *stage, const char *decision);

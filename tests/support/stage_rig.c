@@ -1,0 +1,289 @@
+#include "stage_rig.h"
+
+#include "millrace/batch/v1/batch.pb-c.h"
+#include "millrace/retry.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int64_t rig_wall(void *self)
+{
+    return ((struct rig *)self)->now_ms;
+}
+
+static int64_t rig_monotonic(void *self)
+{
+    return ((struct rig *)self)->now_ms * 1000;
+}
+
+static uint8_t *packed(struct mr_arena *arena, const struct mr_stage_stamp *from, struct mr_bytes value,
+                       size_t *ret_size)
+{
+    Millrace__Common__V1__Origin origin = MILLRACE__COMMON__V1__ORIGIN__INIT;
+    Millrace__Common__V1__Offset prev = MILLRACE__COMMON__V1__OFFSET__INIT;
+    Millrace__Common__V1__Stamp stamp = MILLRACE__COMMON__V1__STAMP__INIT;
+    Millrace__Batch__V1__Ingested message = MILLRACE__BATCH__V1__INGESTED__INIT;
+    origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, (uint8_t *)(uintptr_t)from->log_id.bytes};
+    origin.partition = from->partition;
+    origin.offset = from->origin;
+    prev.value = from->prev;
+    stamp.model_id = (char *)(uintptr_t)from->model_id;
+    stamp.origin = &origin;
+    stamp.prev = from->has_prev ? &prev : NULL;
+    message.stamp = &stamp;
+    message.submitted = (ProtobufCBinaryData){value.size, (uint8_t *)(uintptr_t)value.data};
+    *ret_size = millrace__batch__v1__ingested__get_packed_size(&message);
+    uint8_t *bytes = mr_arena_alloc(arena, *ret_size + 1);
+    millrace__batch__v1__ingested__pack(&message, bytes);
+    return bytes;
+}
+
+/* What the record says: the value itself at the entry, the submitted bytes behind it. */
+static void word_of(const struct rig *rig, const struct mr_item *item, char ret_word[16])
+{
+    struct mr_bytes word = item->record->value;
+    Millrace__Batch__V1__Ingested *message = NULL;
+    if (!rig->spec.inputs[0].entry) {
+        message = millrace__batch__v1__ingested__unpack(NULL, word.size, word.data);
+        word = mr_bytes_of(message->submitted.data, message->submitted.len);
+    }
+    memset(ret_word, 0, 16);
+    memcpy(ret_word, word.data, word.size < 15 ? word.size : 15);
+    if (message != NULL) {
+        millrace__batch__v1__ingested__free_unpacked(message, NULL);
+    }
+}
+
+static struct mr_verdict emitted(struct rig *rig, const struct mr_item *item, const char *word)
+{
+    const struct mr_stage_stamp stamp = mr_stage_stamp(rig->stage, item, rig->spec.outputs[0]);
+    size_t size;
+    const uint8_t *bytes = packed(mr_stage_arena(rig->stage), &stamp, mr_bytes_of_text(word), &size);
+    return (struct mr_verdict){
+        .kind = MR_VERDICT_EMIT,
+        .decision = "Emitted",
+        .outputs = {{.topic = rig->spec.outputs[0], .value = mr_bytes_of(bytes, size), .type = "test.Echo"}},
+        .output_count = 1,
+    };
+}
+
+static struct mr_verdict retried(const struct rig *rig, const struct mr_item *item)
+{
+    const struct mr_retry retry = mr_retry_decide(item->attempt, item->origin);
+    if (retry.kind == MR_RETRY_EXHAUSTED) {
+        return (struct mr_verdict){.kind = MR_VERDICT_DEAD_LETTER, .decision = "RetryExhausted", .reason = "exhausted"};
+    }
+    return (struct mr_verdict){
+        .kind = MR_VERDICT_RETRY, .decision = "RetryScheduled", .due_ms = rig->now_ms + retry.wait_ms};
+}
+
+static struct mr_verdict rig_handle(void *self, struct mr_item *item, enum mr_stage_event_kind event)
+{
+    struct rig *rig = self;
+    char word[16];
+    word_of(rig, item, word);
+    rig->probes += event == MR_STAGE_PROBE;
+    if (event == MR_STAGE_BEGIN && rig->call_count < RIG_CALLS_MAX) {
+        struct rig_call *call = &rig->calls[rig->call_count++];
+        snprintf(call->model, sizeof call->model, "%s", item->lane->model_id);
+        call->origin = item->origin;
+        call->attempt = item->attempt;
+    }
+    if (strcmp(word, "drop") == 0) {
+        return (struct mr_verdict){.kind = MR_VERDICT_DROP, .decision = "Dropped"};
+    }
+    if (strcmp(word, "dead") == 0) {
+        return (struct mr_verdict){.kind = MR_VERDICT_DEAD_LETTER, .decision = "DeadLettered", .reason = "said_so"};
+    }
+    if (strcmp(word, "stop") == 0) {
+        return (struct mr_verdict){.kind = MR_VERDICT_STOP_MODEL, .decision = "Stopped"};
+    }
+    if (strncmp(word, "fail", 4) == 0 && item->attempt < (uint32_t)(word[4] - '0')) {
+        return retried(rig, item);
+    }
+    if (strcmp(word, "down") == 0 && !rig->dependency_up) {
+        return (struct mr_verdict){.kind = MR_VERDICT_DEPENDENCY_DOWN, .decision = "DependencyDown"};
+    }
+    if (strcmp(word, "busy") == 0 && event == MR_STAGE_BEGIN) {
+        rig->busy = item;
+        return (struct mr_verdict){.kind = MR_VERDICT_BUSY, .decision = "Busy"};
+    }
+    return emitted(rig, item, word);
+}
+
+static void rig_resolved(void *self, struct mr_item *item)
+{
+    (void)item;
+    ((struct rig *)self)->resolved++;
+}
+
+static void rig_duplicate(void *self, struct mr_item *item)
+{
+    (void)item;
+    ((struct rig *)self)->duplicates++;
+}
+
+static void rig_item_free(void *self, struct mr_item *item)
+{
+    struct rig *rig = self;
+    if (rig->busy == item) {
+        rig->busy = NULL;
+    }
+}
+
+static const struct mr_stage_ops ops = {
+    .handle = rig_handle, .resolved = rig_resolved, .duplicate = rig_duplicate, .item_free = rig_item_free};
+
+void rig_create_topics(struct memory_broker *broker)
+{
+    for (size_t i = 0; mr_topics[i] != NULL; i++) {
+        memory_broker_create(broker, mr_topics[i], 2);
+    }
+}
+
+struct rig *rig_new(struct memory_broker *broker, const char *name, const char *input, const char *output,
+                    const char *retry)
+{
+    struct rig *rig = calloc(1, sizeof *rig);
+    rig->broker = broker;
+    rig->calls = calloc(RIG_CALLS_MAX, sizeof *rig->calls);
+    rig->metrics = mr_metrics_new(name);
+    rig->deployment.partitions = 2;
+    memset(rig->deployment.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
+    rig->partitions[0] = 0;
+    rig->partitions[1] = 1;
+    rig->partition_count = 2;
+    rig->window_records = 64;
+    rig->parked_max = 10000;
+    rig->mode = MR_LOG_ASSIGN;
+    rig->now_ms = 1000000;
+    rig->dependency_up = true;
+    rig->spec = (struct mr_stage_spec){
+        .name = name,
+        .inputs = {{.topic = input, .entry = strcmp(input, MR_TOPIC_SUBMITTED) == 0, .marks_from = output}},
+        .input_count = 1,
+        .outputs = {output},
+        .output_count = 1,
+        .retry_topic = retry,
+        .ops = &ops,
+        .self = rig,
+    };
+    return rig;
+}
+
+void rig_start(struct rig *rig)
+{
+    const struct mr_clock clock = {rig, rig_wall, rig_monotonic};
+    rig->trace = (struct mr_trace){.descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC),
+                                   .format = MR_TRACE_JSON,
+                                   .least = MR_TRACE_ALARM,
+                                   .service = rig->spec.name,
+                                   .clock = clock};
+    rig->log = memory_log_new(rig->broker, rig->spec.name, rig->mode);
+    const struct mr_stage_env env = {
+        .log = rig->log,
+        .clock = clock,
+        .trace = &rig->trace,
+        .metrics = rig->metrics,
+        .deployment = &rig->deployment,
+        .partitions = rig->mode == MR_LOG_ASSIGN ? rig->partitions : NULL,
+        .partition_count = rig->partition_count,
+        .window_records = rig->window_records,
+        .window_bytes = 1 << 20,
+        .parked_max = rig->parked_max,
+        .probe_ms = 100,
+        .stop_wait_ms = 1000,
+    };
+    rig->over = mr_failed(mr_stage_new(&rig->spec, &env, &rig->stage));
+}
+
+void rig_crash(struct rig *rig)
+{
+    if (rig->stage != NULL) {
+        mr_stage_free(rig->stage);
+        rig->log->ops->close(rig->log);
+        close(rig->trace.descriptor);
+        rig->stage = NULL;
+        rig->busy = NULL;
+    }
+}
+
+void rig_free(struct rig *rig)
+{
+    rig_crash(rig);
+    mr_metrics_free(rig->metrics);
+    free(rig->calls);
+    free(rig);
+}
+
+void rig_run(struct rig *rig)
+{
+    /* The in-memory log never waits: a few quiet turns mean that nothing is left to do. */
+    for (int i = 0; i < 400 && !rig->over; i++) {
+        rig->over = !mr_stage_turn(rig->stage, 0, false, &rig->exit_code);
+        rig->now_ms++;
+    }
+}
+
+void rig_finish(struct rig *rig)
+{
+    struct mr_item *item = rig->busy;
+    rig->busy = NULL;
+    mr_stage_resume(rig->stage, item);
+}
+
+uint64_t rig_submit(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
+                    const char *value)
+{
+    const struct mr_log_output output = {.topic = topic,
+                                         .partition = partition,
+                                         .has_key = model != NULL,
+                                         .key = mr_bytes_of_text(model == NULL ? "" : model),
+                                         .has_value = true,
+                                         .value = mr_bytes_of_text(value)};
+    return memory_broker_append(broker, &output);
+}
+
+uint64_t rig_stamped(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
+                     uint64_t origin, int64_t prev, const char *value)
+{
+    struct mr_arena arena = {0};
+    struct mr_stage_stamp stamp = {.model_id = model,
+                                   .partition = partition,
+                                   .origin = origin,
+                                   .has_prev = prev >= 0,
+                                   .prev = prev >= 0 ? (uint64_t)prev : 0};
+    memset(stamp.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
+    size_t size;
+    const uint8_t *bytes = packed(&arena, &stamp, mr_bytes_of_text(value), &size);
+    const struct mr_log_output output = {.topic = topic,
+                                         .partition = partition,
+                                         .has_key = true,
+                                         .key = mr_bytes_of_text(model),
+                                         .has_value = true,
+                                         .value = mr_bytes_of(bytes, size)};
+    const uint64_t offset = memory_broker_append(broker, &output);
+    mr_arena_deinit(&arena);
+    return offset;
+}
+
+const char *rig_origins(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model)
+{
+    static char text[65536];
+    size_t used = 0;
+    text[0] = '\0';
+    for (uint64_t at = 0; at < memory_broker_high(broker, topic, partition); at++) {
+        const struct mr_log_record *record = memory_broker_record(broker, topic, partition, at);
+        if (!mr_bytes_equal(record->key, mr_bytes_of_text(model))) {
+            continue;
+        }
+        Millrace__Batch__V1__Ingested *message =
+            millrace__batch__v1__ingested__unpack(NULL, record->value.size, record->value.data);
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%llu", used > 0 ? " " : "",
+                                 (unsigned long long)message->stamp->origin->offset);
+        millrace__batch__v1__ingested__free_unpacked(message, NULL);
+    }
+    return text;
+}

@@ -1,0 +1,67 @@
+/*
+ * A stage over the in-memory log, with a service whose verdict is written in each record's value:
+ *
+ *   ok            emitted                    fail3     fails three times, then is emitted (fail9: never gets through)
+ *   drop          dropped                    down      emitted if rig->dependency_up, else DEPENDENCY_DOWN
+ *   dead          dead-lettered              busy      BUSY until rig_finish, then emitted
+ *   stop          its model stops
+ */
+#ifndef STAGE_RIG_H
+#define STAGE_RIG_H
+
+#include "memory_log.h"
+#include "millrace/stage.h"
+
+#include <stdio.h>
+
+enum { RIG_CALLS_MAX = 100000 };
+
+struct rig_call {
+    char model[16];
+    uint64_t origin;
+    uint32_t attempt;
+};
+
+struct rig {
+    struct memory_broker *broker;
+    struct mr_log *log;
+    struct mr_stage *stage;
+    struct mr_metrics *metrics;
+    struct mr_trace trace;
+    struct mr_deployment deployment;
+    struct mr_stage_spec spec;
+    uint32_t partitions[8];
+    uint32_t partition_count, window_records, parked_max;
+    enum mr_log_mode mode;
+    int64_t now_ms;
+    bool dependency_up;
+    struct mr_item *busy;
+    struct rig_call *calls; /* what `handle` was called with: BEGIN only */
+    size_t call_count;
+    size_t probes, resolved, duplicates;
+    int exit_code;
+    bool over;
+};
+
+/* The topics of a stage that reads `input`: entry or stamped. Partitions: 2. */
+struct rig *rig_new(struct memory_broker *broker, const char *name, const char *input, const char *output,
+                    const char *retry);
+void rig_create_topics(struct memory_broker *broker);
+/* The process dies; what it had produced and was not written may be lost. */
+void rig_crash(struct rig *rig);
+/* And is started again. */
+void rig_start(struct rig *rig);
+void rig_free(struct rig *rig);
+/* Turns until nothing happens any more; time passes only by rig->now_ms. */
+void rig_run(struct rig *rig);
+void rig_finish(struct rig *rig);
+/* One record, as a user's producer or the stage before would write it. */
+uint64_t rig_submit(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
+                    const char *value);
+/* A stamped record. prev < 0: none. */
+uint64_t rig_stamped(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
+                     uint64_t origin, int64_t prev, const char *value);
+/* The origins of a topic's records of one model, in the order in which they stand there, as "1 2 3". */
+const char *rig_origins(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model);
+
+#endif

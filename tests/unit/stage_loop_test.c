@@ -1,0 +1,453 @@
+/* The stage loop over the in-memory log: each test is one promise of rules O and R. */
+#include "check_main.h"
+#include "stage_rig.h"
+
+#include <string.h>
+
+#define IN MR_TOPIC_SUBMITTED
+#define OUT MR_TOPIC_INGESTED
+#define RETRY MR_TOPIC_RETRIES_INGEST
+
+static struct memory_broker *broker;
+static struct rig *rig;
+
+static void setup(void)
+{
+    broker = memory_broker_new(1);
+    rig_create_topics(broker);
+    rig = rig_new(broker, "ingest", IN, OUT, RETRY);
+}
+
+static void teardown(void)
+{
+    rig_free(rig);
+    memory_broker_free(broker);
+}
+
+static uint64_t committed(const char *topic, uint32_t partition)
+{
+    uint64_t next = 0;
+    return memory_broker_committed(broker, "ingest", topic, partition, &next) ? next : UINT64_MAX;
+}
+
+static void pass(int64_t ms)
+{
+    rig->now_ms += ms;
+    rig_run(rig);
+}
+
+static bool header_is(const struct mr_log_record *record, const char *name, const char *value)
+{
+    struct mr_bytes found;
+    return mr_log_header_find(record, name, &found) && mr_bytes_equal(found, mr_bytes_of_text(value));
+}
+
+START_TEST(records_flow_in_order_and_name_their_predecessors)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "b", "ok");
+    rig_submit(broker, IN, 0, "a", "drop");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 3");
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "1");
+    ck_assert_uint_eq(committed(IN, 0), 4);
+    const struct mr_log_record *last = memory_broker_record(broker, OUT, 0, 2);
+    ck_assert(header_is(last, "ce_source", "/millrace/ingest"));
+    ck_assert(header_is(last, "ce_type", "test.Echo"));
+}
+END_TEST
+
+START_TEST(the_offset_waits_for_the_acknowledgement)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "b", "drop");
+    memory_broker_hold_acks(broker, true);
+    rig_start(rig);
+    rig_run(rig);
+    pass(1000);
+    ck_assert_uint_eq(committed(IN, 0), UINT64_MAX);
+    memory_broker_hold_acks(broker, false);
+    pass(1000);
+    ck_assert_uint_eq(committed(IN, 0), 2);
+}
+END_TEST
+
+START_TEST(equal_records_have_equal_ids_and_bytes_after_a_crash)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    memory_broker_hold_acks(broker, true); /* written, but the process dies before it knows */
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_uint_eq(memory_broker_high(broker, OUT, 0), 1);
+    rig_crash(rig);
+    memory_broker_hold_acks(broker, false);
+    rig_start(rig);
+    rig_run(rig);
+    pass(1000);
+    /* The fold of its own output tells that it is resolved: it is not even written again. */
+    ck_assert_uint_eq(memory_broker_high(broker, OUT, 0), 1);
+    ck_assert_uint_eq(rig->duplicates, 1);
+    ck_assert_uint_eq(committed(IN, 0), 1);
+}
+END_TEST
+
+START_TEST(a_dead_letter_keeps_every_byte_and_is_not_handled_again)
+{
+    const struct mr_log_header header = {"mine", mr_bytes_of("\0x", 2)};
+    const struct mr_log_output output = {.topic = IN,
+                                         .has_key = true,
+                                         .key = mr_bytes_of_text("a"),
+                                         .has_value = true,
+                                         .value = mr_bytes_of_text("dead"),
+                                         .headers = &header,
+                                         .header_count = 1};
+    memory_broker_append(broker, &output);
+    rig_start(rig);
+    rig_run(rig);
+    const struct mr_log_record *dead = memory_broker_record(broker, MR_TOPIC_DEADLETTERS, 0, 0);
+    ck_assert(mr_bytes_equal(dead->value, mr_bytes_of_text("dead")));
+    ck_assert(mr_bytes_equal(dead->key, mr_bytes_of_text("a")));
+    struct mr_bytes mine;
+    ck_assert(mr_log_header_find(dead, "mine", &mine));
+    ck_assert(mr_bytes_equal(mine, header.value));
+    ck_assert(header_is(dead, "mr_dlq_stage", "ingest"));
+    ck_assert(header_is(dead, "mr_dlq_reason", "said_so"));
+    ck_assert(header_is(dead, "mr_dlq_topic", IN));
+    ck_assert(header_is(dead, "mr_dlq_offset", "0"));
+    rig_crash(rig);
+    memory_broker_commit(broker, "ingest", IN, 0, 0); /* as if the commit had been lost */
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 1);
+}
+END_TEST
+
+START_TEST(a_retry_parks_its_model_and_no_other)
+{
+    rig_submit(broker, IN, 0, "a", "fail2");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "b", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "");
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "2");
+    pass(500);
+    ck_assert_uint_eq(committed(IN, 0), 3); /* parked records hold nothing back */
+    pass(300);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "");
+    pass(3000);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1");
+    ck_assert_uint_eq(rig->call_count, 5); /* a twice failing and once good, a's second, b */
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1 3");
+    pass(1000);
+    ck_assert_uint_eq(committed(RETRY, 0), memory_broker_high(broker, RETRY, 0));
+}
+END_TEST
+
+START_TEST(retries_end_in_a_dead_letter_and_the_model_goes_on)
+{
+    rig_submit(broker, IN, 0, "a", "fail9");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_start(rig);
+    for (int i = 0; i < 30; i++) {
+        pass(1000);
+    }
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 1);
+    ck_assert(header_is(memory_broker_record(broker, MR_TOPIC_DEADLETTERS, 0, 0), "mr_dlq_attempt", "5"));
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "1");
+    ck_assert_uint_eq(rig->call_count, 6); /* five attempts, and the next record */
+}
+END_TEST
+
+START_TEST(parked_records_survive_a_restart_with_their_attempts)
+{
+    rig_submit(broker, IN, 0, "a", "fail9");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    pass(1200); /* the second attempt has failed too */
+    ck_assert_uint_eq(rig->call_count, 2);
+    rig_crash(rig);
+    rig_start(rig);
+    rig_run(rig);
+    for (int i = 0; i < 30; i++) {
+        pass(1000);
+    }
+    ck_assert_uint_eq(rig->call_count, 6);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "1");
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 1);
+}
+END_TEST
+
+START_TEST(a_dependency_that_is_down_spends_no_attempt)
+{
+    rig->dependency_up = false;
+    rig_submit(broker, IN, 0, "a", "down");
+    rig_submit(broker, IN, 0, "b", "ok");
+    rig_start(rig);
+    for (int i = 0; i < 60; i++) {
+        pass(1000);
+    }
+    ck_assert_uint_gt(rig->probes, 5);
+    ck_assert_uint_eq(memory_broker_high(broker, RETRY, 0), 0);
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 0);
+    ck_assert_uint_eq(committed(IN, 0), UINT64_MAX);
+    rig->dependency_up = true;
+    pass(1000);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0");
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "1");
+    for (size_t i = 0; i < rig->call_count; i++) {
+        ck_assert_uint_eq(rig->calls[i].attempt, 0);
+    }
+}
+END_TEST
+
+START_TEST(a_busy_lane_waits_and_others_go_on)
+{
+    rig_submit(broker, IN, 0, "a", "busy");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "b", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "");
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "2");
+    rig_finish(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1");
+}
+END_TEST
+
+START_TEST(a_full_window_pauses_and_polling_goes_on)
+{
+    rig->window_records = 8;
+    for (int i = 0; i < 40; i++) {
+        rig_submit(broker, IN, 0, "a", i == 0 ? "busy" : "ok");
+    }
+    rig_submit(broker, IN, 1, "b", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(memory_log_paused(rig->log, IN, 0));
+    ck_assert(!memory_log_paused(rig->log, IN, 1));
+    ck_assert_str_eq(rig_origins(broker, OUT, 1, "b"), "0");
+    rig_finish(rig);
+    rig_run(rig);
+    pass(1000);
+    ck_assert(!memory_log_paused(rig->log, IN, 0));
+    ck_assert_uint_eq(committed(IN, 0), 40);
+}
+END_TEST
+
+START_TEST(garbage_without_a_key_goes_through_its_own_lane)
+{
+    rig_submit(broker, IN, 0, NULL, "dead");
+    rig_submit(broker, IN, 0, "NOT AN ID", "dead");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 2);
+    ck_assert(!memory_broker_record(broker, MR_TOPIC_DEADLETTERS, 0, 0)->has_key);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "2");
+}
+END_TEST
+
+START_TEST(a_failed_delivery_ends_the_process)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    memory_broker_fail_next(broker, OUT);
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_int_ne(rig->exit_code, 0);
+    ck_assert_uint_eq(committed(IN, 0), UINT64_MAX);
+}
+END_TEST
+
+START_TEST(an_offset_that_is_gone_is_an_alarm)
+{
+    for (int i = 0; i < 10; i++) {
+        rig_submit(broker, IN, 0, "a", "ok");
+    }
+    memory_broker_commit(broker, "ingest", IN, 0, 2);
+    memory_broker_expire(broker, IN, 0, 5);
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_int_eq(rig->exit_code, 76);
+}
+END_TEST
+
+START_TEST(a_commit_beyond_the_end_is_another_log)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    memory_broker_commit(broker, "ingest", IN, 0, 17);
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_int_eq(rig->exit_code, 76);
+}
+END_TEST
+
+START_TEST(stop_settles_what_was_begun_and_commits)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "a", "busy");
+    rig_submit(broker, IN, 0, "a", "ok");
+    memory_broker_hold_acks(broker, true);
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(mr_stage_turn(rig->stage, 0, true, &rig->exit_code)); /* busy and unacknowledged: not yet */
+    memory_broker_hold_acks(broker, false);
+    rig_finish(rig);
+    bool going = true;
+    for (int i = 0; i < 100 && going; i++) {
+        going = mr_stage_turn(rig->stage, 0, true, &rig->exit_code);
+    }
+    ck_assert(!going);
+    ck_assert_int_eq(rig->exit_code, 0);
+    ck_assert_uint_eq(committed(IN, 0), 2); /* the third was never begun */
+}
+END_TEST
+
+START_TEST(outcomes_of_an_earlier_assignment_are_ignored)
+{
+    rig->mode = MR_LOG_SUBSCRIBE;
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "a", "busy");
+    memory_broker_hold_acks(broker, true);
+    rig_start(rig);
+    memory_log_assign(rig->log, (const uint32_t[]){0}, 1);
+    rig_run(rig);
+    ck_assert_ptr_nonnull(rig->busy);
+    memory_log_revoke(rig->log);
+    rig_run(rig);
+    ck_assert(!memory_log_revoking(rig->log));
+    ck_assert_ptr_null(rig->busy);
+    memory_broker_hold_acks(broker, false);
+    rig_run(rig);
+    ck_assert(!rig->over);
+    ck_assert_uint_eq(rig->resolved, 0);
+    memory_log_assign(rig->log, (const uint32_t[]){0}, 1);
+    rig_run(rig);
+    ck_assert_ptr_nonnull(rig->busy); /* the first is known from the fold, the second is begun anew */
+    rig_finish(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1");
+}
+END_TEST
+
+/* ---- Behind the entry: stamps ------------------------------------------------------------------------------ */
+
+static void behind(void)
+{
+    rig_free(rig);
+    rig = rig_new(broker, "stage_gpu", MR_TOPIC_VALIDATED, MR_TOPIC_STAGED, NULL);
+}
+
+START_TEST(duplicates_are_dropped_by_origin)
+{
+    behind();
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 7, 3, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 7, 3, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 9, 7, "ok");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3 7 9");
+    ck_assert_uint_eq(rig->duplicates, 2);
+}
+END_TEST
+
+START_TEST(a_gap_is_read_again_from_the_log)
+{
+    behind();
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "b", 4, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 7, 3, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 9, 7, "ok");
+    memory_broker_commit(broker, "stage_gpu", MR_TOPIC_VALIDATED, 0,
+                         3); /* as if 3 and 7 had been resolved, which they were not */
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3 7 9");
+    ck_assert(!rig->over);
+}
+END_TEST
+
+START_TEST(a_gap_that_the_log_cannot_mend_stops_that_model_alone)
+{
+    behind();
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 9, 7, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "b", 10, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 11, 9, "ok");
+    rig_start(rig);
+    rig_run(rig);
+    pass(1000);
+    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3");
+    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "b"), "10");
+    ck_assert(!rig->over);
+    uint64_t next;
+    ck_assert(memory_broker_committed(broker, "stage_gpu", MR_TOPIC_VALIDATED, 0, &next));
+    ck_assert_uint_eq(next, 1); /* the record that could not be applied is kept for another day */
+}
+END_TEST
+
+START_TEST(a_total_stage_may_not_reject)
+{
+    behind();
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3, -1, "dead");
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 0);
+}
+END_TEST
+
+START_TEST(a_record_of_another_log_is_refused)
+{
+    behind();
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3, -1, "ok");
+    rig->deployment.log_id.bytes[0] = 1;
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_int_eq(rig->exit_code, 76);
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_STAGED, 0), 0);
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, records_flow_in_order_and_name_their_predecessors);
+    tcase_add_test(tcase, the_offset_waits_for_the_acknowledgement);
+    tcase_add_test(tcase, equal_records_have_equal_ids_and_bytes_after_a_crash);
+    tcase_add_test(tcase, a_dead_letter_keeps_every_byte_and_is_not_handled_again);
+    tcase_add_test(tcase, a_retry_parks_its_model_and_no_other);
+    tcase_add_test(tcase, retries_end_in_a_dead_letter_and_the_model_goes_on);
+    tcase_add_test(tcase, parked_records_survive_a_restart_with_their_attempts);
+    tcase_add_test(tcase, a_dependency_that_is_down_spends_no_attempt);
+    tcase_add_test(tcase, a_busy_lane_waits_and_others_go_on);
+    tcase_add_test(tcase, a_full_window_pauses_and_polling_goes_on);
+    tcase_add_test(tcase, garbage_without_a_key_goes_through_its_own_lane);
+    tcase_add_test(tcase, a_failed_delivery_ends_the_process);
+    tcase_add_test(tcase, an_offset_that_is_gone_is_an_alarm);
+    tcase_add_test(tcase, a_commit_beyond_the_end_is_another_log);
+    tcase_add_test(tcase, stop_settles_what_was_begun_and_commits);
+    tcase_add_test(tcase, outcomes_of_an_earlier_assignment_are_ignored);
+    tcase_add_test(tcase, duplicates_are_dropped_by_origin);
+    tcase_add_test(tcase, a_gap_is_read_again_from_the_log);
+    tcase_add_test(tcase, a_gap_that_the_log_cannot_mend_stops_that_model_alone);
+    tcase_add_test(tcase, a_total_stage_may_not_reject);
+    tcase_add_test(tcase, a_record_of_another_log_is_refused);
+}
+
+int main(void)
+{
+    return check_main("stage_loop", add);
+}
