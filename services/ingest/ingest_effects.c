@@ -8,28 +8,45 @@
 
 struct ingest_effects {
     struct mr_service *service;
-    struct ingest_limits limits;
+    uint64_t max_record_bytes, max_inline_bytes;
     struct mr_arena fold_arena;      /* a fold has no turns */
     struct ingest_memory **memories; /* by partition; NULL: not assigned */
+    uint32_t partitions;
 };
 
 static void partition_close(void *self, uint32_t partition)
 {
     struct ingest_effects *effects = self;
-    ingest_memory_free(effects->memories[partition]);
-    effects->memories[partition] = NULL;
+    if (partition < effects->partitions) {
+        ingest_memory_free(effects->memories[partition]);
+        effects->memories[partition] = NULL;
+    }
 }
 
 static struct mr_error partition_open(void *self, uint32_t partition)
 {
     struct ingest_effects *effects = self;
+    const uint32_t count = effects->service->deployment.partitions;
     uint64_t seed;
     MR_TRY(mr_random(&seed, sizeof seed));
+    if (effects->memories == NULL) {
+        effects->memories = calloc(count, sizeof(struct ingest_memory *));
+        effects->partitions = effects->memories == NULL ? 0 : count;
+    }
     partition_close(self, partition);
-    effects->memories[partition] = ingest_memory_new(seed);
-    return effects->memories[partition] != NULL
-               ? mr_ok()
-               : mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the state of partition %u", (unsigned)partition);
+    struct ingest_memory *memory = partition < effects->partitions ? ingest_memory_new(seed) : NULL;
+    if (memory == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the state of partition %u", (unsigned)partition);
+    }
+    effects->memories[partition] = memory;
+    return mr_ok();
+}
+
+static struct ingest_limits limits_of(const struct ingest_effects *effects)
+{
+    return (struct ingest_limits){.max_record_bytes = effects->max_record_bytes,
+                                  .max_inline_bytes = effects->max_inline_bytes,
+                                  .partitions = effects->service->deployment.partitions};
 }
 
 static struct mr_error fold(void *self, const struct mr_log_record *output)
@@ -76,24 +93,24 @@ static struct mr_verdict handle(void *self, struct mr_item *item, enum mr_stage_
 {
     (void)event; /* nothing here waits, so every event is a begin */
     struct ingest_effects *effects = self;
+    const struct ingest_limits limits = limits_of(effects);
     struct ingest_view view = {.run = INGEST_RUN_UNKNOWN, .producer = INGEST_PRODUCER_NEW};
     struct ingest_record record = {.value_bytes = item->record->value.size};
     struct ingest_event happened = {.kind = INGEST_EVENT_SUBMITTED};
     struct mr_verdict verdict;
-    struct mr_error error =
-        ingest_codec_read(item->record, &effects->limits, mr_stage_arena(effects->service->stage), &record);
+    struct mr_error error = ingest_codec_read(item->record, &limits, mr_stage_arena(effects->service->stage), &record);
     if (!mr_failed(error)) {
         view = ingest_memory_view(effects->memories[item->lane->partition], &record);
         happened.of.submitted = record.facts;
         const struct ingest_decision decision = ingest_decide(&view, &happened);
-        verdict = ingest_verdict_of(&decision, &record, &view, &effects->limits);
+        verdict = ingest_verdict_of(&decision, &record, &view, &limits);
         keep_reason(item, &decision);
         error = verdict.kind == MR_VERDICT_EMIT ? accept(effects, item, &record, &verdict) : mr_ok();
     }
     if (mr_failed(error)) {
         happened = failure_of(effects, item);
         const struct ingest_decision decision = ingest_decide(&view, &happened);
-        verdict = ingest_verdict_of(&decision, &record, &view, &effects->limits);
+        verdict = ingest_verdict_of(&decision, &record, &view, &limits);
         keep_reason(item, &decision);
     }
     return verdict;
@@ -133,19 +150,13 @@ static const struct mr_stage_ops ops = {
 struct mr_error ingest_effects_open(void *config, struct mr_service *service, struct mr_stage_spec *ret_spec)
 {
     const struct ingest_config *options = config;
-    const uint32_t partitions = service->deployment.partitions;
     struct ingest_effects *effects = calloc(1, sizeof *effects);
-    struct ingest_memory **memories = calloc(partitions, sizeof(struct ingest_memory *));
-    if (effects == NULL || memories == NULL) {
-        free(effects);
-        free(memories);
-        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "%u partitions", (unsigned)partitions);
+    if (effects == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the effects");
     }
     effects->service = service;
-    effects->memories = memories;
-    effects->limits = (struct ingest_limits){.max_record_bytes = options->max_record_bytes,
-                                             .max_inline_bytes = options->max_inline_bytes,
-                                             .partitions = partitions};
+    effects->max_record_bytes = options->max_record_bytes;
+    effects->max_inline_bytes = options->max_inline_bytes;
     *ret_spec = (struct mr_stage_spec){
         .name = "ingest",
         .inputs = {{.topic = MR_TOPIC_SUBMITTED, .entry = true, .marks_from = MR_TOPIC_INGESTED}},
@@ -165,7 +176,7 @@ void ingest_effects_close(void *self)
     if (effects == NULL) {
         return;
     }
-    for (uint32_t i = 0; i < effects->limits.partitions; i++) {
+    for (uint32_t i = 0; i < effects->partitions; i++) {
         ingest_memory_free(effects->memories[i]);
     }
     mr_arena_deinit(&effects->fold_arena);
