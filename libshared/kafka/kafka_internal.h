@@ -64,6 +64,7 @@ struct kafka_producer {
     rd_kafka_t *handle;
     rd_kafka_queue_t *queue;
     rd_kafka_event_t *reports; /* being read */
+    size_t reports_left;
     uint64_t in_flight;
 };
 

@@ -10,6 +10,15 @@ struct mr_error kafka_producer_open(struct kafka_log *self)
     return mr_ok();
 }
 
+/* Reported records count against the queue's bound until then. */
+static void reports_end(struct kafka_producer *p)
+{
+    if (p->reports != NULL) {
+        rd_kafka_event_destroy(p->reports);
+        p->reports = NULL;
+    }
+}
+
 void kafka_producer_close(struct kafka_log *self)
 {
     struct kafka_producer *const p = &self->producer;
@@ -18,9 +27,7 @@ void kafka_producer_close(struct kafka_log *self)
     }
     /* What is not acknowledged by now may or may not be in the log: as after a crash. */
     (void)rd_kafka_purge(p->handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
-    if (p->reports != NULL) {
-        rd_kafka_event_destroy(p->reports);
-    }
+    reports_end(p);
     rd_kafka_queue_destroy(p->queue);
     rd_kafka_destroy(p->handle);
 }
@@ -45,29 +52,37 @@ static struct mr_log_event report_event(struct kafka_producer *p, const rd_kafka
     return event;
 }
 
+/* False: there are none. */
+static bool reports_begin(struct kafka_producer *p)
+{
+    if (p->reports == NULL && (p->reports = rd_kafka_queue_poll(p->queue, 0)) != NULL) {
+        p->reports_left = rd_kafka_event_message_count(p->reports);
+    }
+    return p->reports != NULL;
+}
+
 bool kafka_producer_event(struct kafka_log *self, struct mr_log_event *ret_event)
 {
     struct kafka_producer *const p = &self->producer;
     if (p->handle == NULL) {
         return false;
     }
-    for (;;) {
-        const rd_kafka_message_t *const message = p->reports != NULL ? rd_kafka_event_message_next(p->reports) : NULL;
-        if (message != NULL) {
+    while (reports_begin(p)) {
+        const rd_kafka_message_t *const message = rd_kafka_event_message_next(p->reports);
+        bool tell = message != NULL;
+        if (tell) {
             *ret_event = report_event(p, message);
-            return true;
+        } else {
+            tell = kafka_trouble(self, p->reports, ret_event);
         }
-        if (p->reports != NULL) {
-            rd_kafka_event_destroy(p->reports);
+        if (message == NULL || --p->reports_left == 0) {
+            reports_end(p);
         }
-        p->reports = rd_kafka_queue_poll(p->queue, 0);
-        if (p->reports == NULL) {
-            return false;
-        }
-        if (rd_kafka_event_type(p->reports) == RD_KAFKA_EVENT_ERROR && kafka_trouble(self, p->reports, ret_event)) {
+        if (tell) {
             return true;
         }
     }
+    return false;
 }
 
 static struct mr_error headers_of(const struct mr_log_output *output, rd_kafka_headers_t **ret_headers)
