@@ -107,7 +107,8 @@ static struct mr_verdict rig_handle(void *self, struct mr_item *item, enum mr_st
         return (struct mr_verdict){.kind = MR_VERDICT_DEPENDENCY_DOWN, .decision = "DependencyDown"};
     }
     if (strcmp(word, "busy") == 0 && event == MR_STAGE_BEGIN) {
-        rig->busy = item;
+        MR_ASSERT(rig->busy_count < RIG_BUSY_MAX);
+        rig->busy[rig->busy_count++] = item;
         return (struct mr_verdict){.kind = MR_VERDICT_BUSY, .decision = "Busy"};
     }
     return emitted(rig, item, word);
@@ -128,8 +129,11 @@ static void rig_duplicate(void *self, struct mr_item *item)
 static void rig_item_free(void *self, struct mr_item *item)
 {
     struct rig *rig = self;
-    if (rig->busy == item) {
-        rig->busy = NULL;
+    for (size_t i = 0; i < rig->busy_count; i++) {
+        if (rig->busy[i] == item) {
+            rig->busy_count--;
+            memmove(&rig->busy[i], &rig->busy[i + 1], (rig->busy_count - i) * sizeof rig->busy[0]);
+        }
     }
 }
 
@@ -206,7 +210,7 @@ void rig_crash(struct rig *rig)
         rig->log->ops->close(rig->log);
         close(rig->trace.descriptor);
         rig->stage = NULL;
-        rig->busy = NULL;
+        rig->busy_count = 0;
     }
 }
 
@@ -229,8 +233,12 @@ void rig_run(struct rig *rig)
 
 void rig_finish(struct rig *rig)
 {
-    struct mr_item *item = rig->busy;
-    rig->busy = NULL;
+    if (rig->busy_count == 0) {
+        return;
+    }
+    struct mr_item *item = rig->busy[0];
+    rig->busy_count--;
+    memmove(&rig->busy[0], &rig->busy[1], rig->busy_count * sizeof rig->busy[0]);
     mr_stage_resume(rig->stage, item);
 }
 

@@ -14,10 +14,10 @@
 
 #include <stdio.h>
 
-enum { RIG_CALLS_MAX = 100000 };
+enum { RIG_CALLS_MAX = 100000, RIG_BUSY_MAX = 64 };
 
 struct rig_call {
-    char model[16];
+    char model[MR_ID_SIZE];
     uint64_t origin;
     uint32_t attempt;
 };
@@ -35,7 +35,8 @@ struct rig {
     enum mr_log_mode mode;
     int64_t now_ms;
     bool dependency_up;
-    struct mr_item *busy;
+    struct mr_item *busy[RIG_BUSY_MAX]; /* oldest first */
+    size_t busy_count;
     struct rig_call *calls; /* what `handle` was called with: BEGIN only */
     size_t call_count;
     size_t probes, resolved, duplicates;
@@ -54,6 +55,7 @@ void rig_start(struct rig *rig);
 void rig_free(struct rig *rig);
 /* Turns until nothing happens any more; time passes only by rig->now_ms. */
 void rig_run(struct rig *rig);
+/* Ends the oldest BUSY, if there is one. */
 void rig_finish(struct rig *rig);
 /* One record, as a user's producer or the stage before would write it. */
 uint64_t rig_submit(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
