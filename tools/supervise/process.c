@@ -77,6 +77,7 @@ static struct mr_error start_with(const struct supervise_entry *entry, const cha
         MR_TRY(fill(entry->args[i], dir, port, &texts[i]));
         args[i] = (char *)texts[i].data;
     }
+    MR_ASSERT(args[0] != NULL); /* the plan was read whole */
     if (!supervise_path(dir, "log", entry->name, ".log", path)) {
         return mr_error_make(MR_ERROR_REJECT, "bad_path", 0, "the stack's folder has too long a name");
     }
