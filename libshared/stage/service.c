@@ -242,6 +242,9 @@ static struct mr_error serve(const struct mr_service_plan *plan, struct mr_servi
 {
     char *settings = NULL;
     struct mr_stage_spec spec = {0};
+    if (plan->check != NULL) {
+        MR_TRY(plan->check(plan->config));
+    }
     MR_TRY(catch_signals());
     MR_TRY(mr_health_open(service->metrics, &service->clock, plan->common->health_host,
                           (uint16_t)plan->common->health_port, HEALTH_STALE_MS, &service->health));

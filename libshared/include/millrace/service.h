@@ -77,6 +77,8 @@ struct mr_service_plan {
     struct mr_service_config *common; /* its member */
     bool uses_store;
     uint32_t workers; /* threads for jobs; 0: no jobs */
+    /* What can be refused by the options alone, before anything is waited for. May be NULL. */
+    struct mr_error (*check)(const void *config);
     /* Fills ret_spec (spec.self is the service's effects). Called when everything in `service` but the stage is there.
      */
     struct mr_error (*open)(void *config, struct mr_service *service, struct mr_stage_spec *ret_spec);
