@@ -1,0 +1,51 @@
+/* A connection to the brokers of a deployment, and reading topics over all partitions. */
+#ifndef CLI_SESSION_H
+#define CLI_SESSION_H
+
+#include "cli.h"
+
+#include "millrace/log_kafka.h"
+#include "millrace/topics.h"
+
+struct cli_session {
+    struct mr_log *log;
+    struct mr_deployment deployment;
+    bool development; /* the broker is millrace-devbroker */
+};
+
+enum cli_purpose {
+    CLI_READ = 1,
+    CLI_WRITE,
+    CLI_READ_WRITE,
+};
+
+/* The error says which brokers did not answer. */
+MR_MUST_USE struct mr_error cli_session_open(const struct cli_brokers *brokers, enum cli_purpose purpose,
+                                             struct cli_session *ret_session);
+/* A second connection beside the first, to ask for a group's committed offsets; nothing of the group is changed. */
+MR_MUST_USE struct mr_error cli_session_group(const struct cli_session *first, const struct cli_brokers *brokers,
+                                              const char *group, struct mr_log **ret_log);
+void cli_session_close(struct cli_session *session);
+
+/* Every record that is in the topic now, partition by partition, oldest first; of each partition at most the last
+ * `last` offsets (0: all). `each` ends the scan with an error. */
+MR_MUST_USE struct mr_error cli_scan(struct cli_session *session, const char *topic, uint64_t last,
+                                     struct mr_error (*each)(void *self, const struct mr_log_record *record),
+                                     void *self);
+
+/* Starts fetching all partitions of the topic: from the first record, or behind the last. */
+MR_MUST_USE struct mr_error cli_follow(struct cli_session *session, const char *topic, bool from_beginning);
+/* The next fetched record, given to `each` (its error ends it); *ret_some false: none within wait_ms. What the log says
+ * besides records is an error only when it is for good. */
+MR_MUST_USE struct mr_error cli_next(struct cli_session *session, uint32_t wait_ms, bool *ret_some,
+                                     struct mr_error (*each)(void *self, const struct mr_log_record *record),
+                                     void *self);
+
+/* The header's value as text, cut to fit; "" when there is none. */
+void cli_header_text(const struct mr_log_record *record, const char *name, char *ret_text, size_t size);
+
+/* 2026-05-05T12:00:00.123Z */
+enum { CLI_TIME_SIZE = 32 };
+void cli_time_text(int64_t time_ms, char ret_text[CLI_TIME_SIZE]);
+
+#endif

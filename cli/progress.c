@@ -1,0 +1,240 @@
+#include "progress.h"
+
+#include "cli_table.h"
+#include "cli_version.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const struct progress_stage stages[PROGRESS_STAGES] = {
+    {.stage = "ingest", .topic = MR_TOPIC_SUBMITTED, .group = "millrace-ingest"},
+    {.stage = "validate", .topic = MR_TOPIC_INGESTED, .group = "millrace-validate"},
+    {.stage = "stage_gpu", .topic = MR_TOPIC_VALIDATED, .group = "millrace-stage_gpu"},
+    {.stage = "train", .topic = MR_TOPIC_STAGED, .group = "millrace-train"},
+    {.stage = "persist", .topic = MR_TOPIC_PRODUCED, .group = "millrace-persist"},
+    {.stage = "publish", .topic = MR_TOPIC_TRAINED, .group = "millrace-publish"},
+    {.stage = "publish", .topic = MR_TOPIC_COMMITTED, .group = "millrace-publish"},
+};
+
+struct mr_error progress_open(struct progress *progress, struct cli_session *session, const struct cli_brokers *brokers)
+{
+    *progress = (struct progress){.brokers = brokers, .session = session};
+    memcpy(progress->stages, stages, sizeof stages);
+    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
+        struct progress_stage *stage = &progress->stages[i];
+        const struct mr_error error = cli_session_group(session, brokers, stage->group, &stage->log);
+        if (mr_failed(error)) {
+            progress_close(progress);
+            return error;
+        }
+    }
+    return mr_ok();
+}
+
+void progress_close(struct progress *progress)
+{
+    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
+        if (progress->stages[i].log != NULL) {
+            progress->stages[i].log->ops->close(progress->stages[i].log);
+            progress->stages[i].log = NULL;
+        }
+    }
+    cli_seen_deinit(&progress->seen_metrics);
+    cli_seen_deinit(&progress->seen_versions);
+}
+
+/* ---- Stages --------------------------------------------------------------------------------------------------------
+ */
+
+static struct mr_error measure(struct progress_stage *stage, uint32_t partitions)
+{
+    struct mr_log *log = stage->log;
+    uint64_t end = 0, lag = 0;
+    for (uint32_t partition = 0; partition < partitions; partition++) {
+        uint64_t low = 0, high = 0, next = 0;
+        bool some = false;
+        MR_TRY(log->ops->watermarks(log, stage->topic, partition, &low, &high));
+        MR_TRY(log->ops->committed(log, stage->topic, partition, &some, &next));
+        const uint64_t from = some && next > low ? next : low;
+        end += high;
+        lag += from < high ? high - from : 0;
+    }
+    stage->end = end;
+    stage->lag = lag;
+    return mr_ok();
+}
+
+struct mr_error progress_measure(struct progress *progress)
+{
+    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
+        MR_TRY(measure(&progress->stages[i], progress->session->deployment.partitions));
+    }
+    return mr_ok();
+}
+
+/* ---- Models --------------------------------------------------------------------------------------------------------
+ */
+
+static struct progress_model *model_of(struct progress *progress, const char *model_id)
+{
+    for (size_t i = 0; i < progress->model_count; i++) {
+        if (strcmp(progress->models[i].model_id, model_id) == 0) {
+            return &progress->models[i];
+        }
+    }
+    if (progress->model_count == PROGRESS_MODELS_MAX) {
+        progress->models_left_out++;
+        return NULL;
+    }
+    struct progress_model *model = &progress->models[progress->model_count++];
+    *model = (struct progress_model){.phase = "training"};
+    strcpy(model->model_id, model_id);
+    return model;
+}
+
+static struct mr_error note_metric(struct progress *progress, const struct mr_log_record *record)
+{
+    struct cli_metric metric;
+    bool is_new = false;
+    MR_TRY(cli_metric_read(record, &metric));
+    MR_TRY(cli_seen_note(&progress->seen_metrics, &metric.stamp, &is_new));
+    struct progress_model *model = is_new ? model_of(progress, metric.stamp.model_id) : NULL;
+    if (model == NULL) {
+        return mr_ok();
+    }
+    strcpy(model->run_id, metric.run_id);
+    model->step = metric.step;
+    if (strcmp(metric.event, "stepped") == 0) {
+        model->phase = "training";
+        model->has_loss = true;
+        model->loss = metric.loss;
+        model->samples = metric.samples;
+        model->steps_seen++;
+    } else if (strcmp(metric.event, "run_opened") == 0) {
+        model->phase = "training";
+        model->has_loss = false;
+        model->samples = 0;
+    } else {
+        model->phase = strcmp(metric.event, "run_closed") == 0 ? "closed" : "diverged";
+    }
+    return mr_ok();
+}
+
+static struct mr_error note_version(struct progress *progress, const struct mr_log_record *record)
+{
+    struct cli_published version;
+    bool is_new = false;
+    MR_TRY(cli_published_read(record, &version));
+    MR_TRY(cli_seen_note(&progress->seen_versions, &version.stamp, &is_new));
+    struct progress_model *model = is_new ? model_of(progress, version.stamp.model_id) : NULL;
+    if (model != NULL) {
+        model->has_version = true;
+        model->version = version.counter;
+        strcpy(model->semantic_version, version.semantic_version);
+    }
+    return mr_ok();
+}
+
+struct mr_error progress_note(void *self, const struct mr_log_record *record)
+{
+    if (strcmp(record->topic, MR_TOPIC_METRICS) == 0) {
+        return note_metric(self, record);
+    }
+    return strcmp(record->topic, MR_TOPIC_VERSIONS) == 0 ? note_version(self, record) : mr_ok();
+}
+
+void progress_take_rates(struct progress *progress, double seconds)
+{
+    for (size_t i = 0; i < progress->model_count; i++) {
+        struct progress_model *model = &progress->models[i];
+        model->steps_per_second = seconds > 0 ? (double)model->steps_seen / seconds : 0;
+        model->steps_seen = 0;
+    }
+}
+
+/* ---- Answers
+ * ---------------------------------------------------------------------------------------------------------- */
+
+json_t *progress_json(const struct progress *progress)
+{
+    json_t *stage_array = json_array(), *model_array = json_array();
+    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
+        const struct progress_stage *stage = &progress->stages[i];
+        json_array_append_new(stage_array,
+                              json_pack("{s:s, s:s, s:I, s:I}", "stage", stage->stage, "topic", stage->topic, "end",
+                                        (json_int_t)stage->end, "lag", (json_int_t)stage->lag));
+    }
+    for (size_t i = 0; i < progress->model_count; i++) {
+        const struct progress_model *model = &progress->models[i];
+        json_array_append_new(model_array,
+                              json_pack("{s:s, s:s, s:s, s:I, s:I, s:o, s:f, s:o, s:o}", "model_id", model->model_id,
+                                        "run_id", model->run_id, "phase", model->phase, "step", (json_int_t)model->step,
+                                        "samples", (json_int_t)model->samples, "loss",
+                                        model->has_loss ? cli_json_real((double)model->loss) : json_null(),
+                                        "steps_per_second", model->steps_per_second, "version",
+                                        model->has_version ? json_integer((json_int_t)model->version) : json_null(),
+                                        "semantic_version",
+                                        model->has_version ? cli_json_text(model->semantic_version) : json_null()));
+    }
+    return json_pack("{s:o, s:o}", "stages", stage_array, "models", model_array);
+}
+
+static struct mr_error print_stages(const struct progress *progress, FILE *out)
+{
+    static const char *const titles[] = {"STAGE", "READS", ">RECORDS", ">LAG"};
+    struct cli_table table;
+    cli_table_init(&table, titles, MR_COUNT_OF(titles));
+    struct mr_error error = mr_ok();
+    for (size_t i = 0; i < PROGRESS_STAGES && !mr_failed(error); i++) {
+        const struct progress_stage *stage = &progress->stages[i];
+        error = cli_table_add(&table, "%s", stage->stage);
+        error = mr_failed(error) ? error : cli_table_add(&table, "%s", stage->topic);
+        error = mr_failed(error) ? error : cli_table_add(&table, "%" PRIu64, stage->end);
+        error = mr_failed(error) ? error : cli_table_add(&table, "%" PRIu64, stage->lag);
+    }
+    if (!mr_failed(error)) {
+        cli_table_print(&table, out);
+    }
+    cli_table_deinit(&table);
+    return error;
+}
+
+static struct mr_error add_model(struct cli_table *table, const struct progress_model *model)
+{
+    MR_TRY(cli_table_add(table, "%s", model->model_id));
+    MR_TRY(cli_table_add(table, "%s", model->run_id));
+    MR_TRY(cli_table_add(table, "%s", model->phase));
+    MR_TRY(cli_table_add(table, "%" PRIu64, model->step));
+    MR_TRY(cli_table_add(table, "%.1f", model->steps_per_second));
+    MR_TRY(model->has_loss ? cli_table_add(table, "%.6g", (double)model->loss) : cli_table_add(table, "-"));
+    MR_TRY(cli_table_add(table, "%" PRIu64, model->samples));
+    return model->has_version ? cli_table_add(table, "%" PRIu64 " (%s)", model->version, model->semantic_version)
+                              : cli_table_add(table, "-");
+}
+
+static struct mr_error print_models(const struct progress *progress, FILE *out)
+{
+    static const char *const titles[] = {"MODEL", "RUN", "PHASE", ">STEP", ">STEPS/S", ">LOSS", ">SAMPLES", "VERSION"};
+    struct cli_table table;
+    cli_table_init(&table, titles, MR_COUNT_OF(titles));
+    struct mr_error error = mr_ok();
+    for (size_t i = 0; i < progress->model_count && !mr_failed(error); i++) {
+        error = add_model(&table, &progress->models[i]);
+    }
+    if (!mr_failed(error)) {
+        cli_table_print(&table, out);
+    }
+    cli_table_deinit(&table);
+    return error;
+}
+
+struct mr_error progress_print(const struct progress *progress, FILE *out)
+{
+    MR_TRY(print_stages(progress, out));
+    (void)fputc('\n', out);
+    MR_TRY(print_models(progress, out));
+    if (progress->models_left_out > 0) {
+        (void)fprintf(out, "(only the first %d models are shown)\n", PROGRESS_MODELS_MAX);
+    }
+    return mr_ok();
+}

@@ -1,0 +1,228 @@
+/* millrace store list-versions | inspect | verify: what a store holds of a model, and whether it is whole. */
+#include "cli_session.h"
+#include "cli_table.h"
+#include "cli_version.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct store_config {
+    const char *store, *model, *version, *format;
+};
+#define TYPE struct store_config
+
+#define STORE_ROWS                                                                                   \
+    CLI_ROW_TEXT(TYPE, "store", store, "", "Object store, unless it is the argument: file:///dir."), \
+        CLI_ROW_TEXT(TYPE, "model", model, NULL, "Model id."), CLI_ROW_FORMAT(TYPE)
+
+static const struct mr_option list_rows[] = {STORE_ROWS};
+static const struct mr_option inspect_rows[] = {
+    STORE_ROWS, CLI_ROW_TEXT(TYPE, "version", version, "head", "head, a counter, or a version id.")};
+
+static const struct mr_option_table list_table = {"millrace store list-versions", "The versions of a model.", list_rows,
+                                                  MR_COUNT_OF(list_rows)};
+static const struct mr_option_table verify_table = {
+    "millrace store verify", "Check every version from head to genesis: 0 good, 1 corruption, 2 could not tell.",
+    list_rows, MR_COUNT_OF(list_rows)};
+static const struct mr_option_table inspect_table = {
+    "millrace store inspect", "One version, with what is stored of it.", inspect_rows, MR_COUNT_OF(inspect_rows)};
+
+static struct mr_error open_store(const struct store_config *config, const struct cli_rest *rest,
+                                  struct mr_store **ret_store)
+{
+    const char *uri = rest->count > 0 ? rest->words[0] : config->store;
+    if (uri[0] == '\0') {
+        return mr_error_make(MR_ERROR_REJECT, "missing_option", 0, "which store? Give its URI: file:///dir");
+    }
+    if (!mr_id_valid(mr_bytes_of_text(config->model))) {
+        return mr_error_make(MR_ERROR_REJECT, "bad_id", 0, "--model: expected 1 to 63 of a-z 0-9 . _ -");
+    }
+    return mr_store_open(uri, ret_store);
+}
+
+/* ---- list-versions ----------------------------------------------------------------------------------------------- */
+
+static struct mr_error add_version(struct cli_table *table, const struct mr_version_entry *entry)
+{
+    const struct mr_version *version = &entry->version;
+    char semantic[MR_SEMVER_SIZE], hash[MR_SHA256_TEXT_SIZE], at[CLI_TIME_SIZE];
+    mr_semver_text(version->semantic_version, semantic);
+    mr_sha256_text(&version->content_hash, hash);
+    cli_time_text(version->event_time_ms, at);
+    MR_TRY(cli_table_add(table, "%" PRIu64, version->counter));
+    MR_TRY(cli_table_add(table, "%s", semantic));
+    MR_TRY(cli_table_add(table, "%s", version->run_id));
+    MR_TRY(cli_table_add(table, "%" PRIu64, version->step));
+    MR_TRY(cli_table_add(table, "%.6g", (double)version->loss));
+    MR_TRY(cli_table_add(table, "%s", at));
+    MR_TRY(cli_table_add(table, "%.16s", hash));
+    return cli_table_add(table, "%.60s", version->message);
+}
+
+static int print_table(const struct mr_version_list *list)
+{
+    static const char *const titles[] = {">VERSION", "SEMANTIC", "RUN", ">STEP", ">LOSS", "TIME", "CONTENT", "MESSAGE"};
+    struct cli_table out;
+    cli_table_init(&out, titles, MR_COUNT_OF(titles));
+    struct mr_error error = mr_ok();
+    for (size_t i = 0; i < list->count && !mr_failed(error); i++) {
+        error = add_version(&out, &list->entries[i]);
+    }
+    if (!mr_failed(error)) {
+        cli_table_print(&out, stdout);
+    }
+    cli_table_deinit(&out);
+    return mr_failed(error) ? cli_fail(&error) : MR_EXIT_OK;
+}
+
+static int print_json(const struct mr_version_list *list)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        json_array_append_new(array, cli_version_json(&list->entries[i]));
+    }
+    return cli_print_json(array, false);
+}
+
+static int run_list(const void *options, const struct cli_rest *rest)
+{
+    const struct store_config *config = options;
+    struct mr_store *store = NULL;
+    struct mr_version_list list = {0};
+    struct mr_error error = open_store(config, rest, &store);
+    if (!mr_failed(error)) {
+        error = mr_versions_list(store, config->model, &list);
+    }
+    const int code = mr_failed(error)                 ? cli_fail(&error)
+                     : cli_wants_json(config->format) ? print_json(&list)
+                                                      : print_table(&list);
+    mr_version_list_deinit(&list);
+    mr_store_close(store);
+    return code;
+}
+
+/* ---- inspect -------------------------------------------------------------------------------------------------------
+ */
+
+static int print_inspection(const struct mr_version_inspection *inspection, bool as_json)
+{
+    json_t *object = cli_version_json(&inspection->entry);
+    if (object != NULL) {
+        json_object_set_new(object, "is_head", json_boolean(inspection->is_head));
+        json_object_set_new(object, "payload",
+                            json_string(inspection->collected      ? "collected"
+                                        : !inspection->has_payload ? "missing"
+                                        : inspection->payload_good ? "good"
+                                                                   : "corrupt"));
+        json_object_set_new(object, "audit_entries", json_integer((json_int_t)inspection->audit_count));
+    }
+    if (as_json) {
+        return cli_print_json(object, false);
+    }
+    const char *key = NULL;
+    json_t *value = NULL;
+    json_object_foreach(object, key, value)
+    {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        const bool quoted = json_is_string(value);
+        (void)printf("%-18s %.*s\n", key, text == NULL ? 0 : (int)strlen(text) - (quoted ? 2 : 0),
+                     text == NULL ? "" : text + (quoted ? 1 : 0));
+        free(text);
+    }
+    json_decref(object);
+    return MR_EXIT_OK;
+}
+
+static int run_inspect(const void *options, const struct cli_rest *rest)
+{
+    const struct store_config *config = options;
+    struct mr_store *store = NULL;
+    struct mr_version_choice choice;
+    struct mr_version_inspection *inspection = calloc(1, sizeof *inspection);
+    struct mr_error error = inspection == NULL ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a version")
+                                               : cli_version_choice(config->version, &choice);
+    if (!mr_failed(error)) {
+        error = open_store(config, rest, &store);
+    }
+    if (!mr_failed(error)) {
+        error = mr_versions_inspect(store, config->model, choice, inspection);
+    }
+    const int code = mr_failed(error) ? cli_fail(&error) : print_inspection(inspection, cli_wants_json(config->format));
+    free(inspection);
+    mr_store_close(store);
+    return code;
+}
+
+/* ---- verify ---------------------------------------------------------------------------------------------------------
+ */
+
+static int exit_of_verdict(enum mr_verify_verdict verdict)
+{
+    switch (verdict) {
+    case MR_VERIFY_GOOD: return MR_EXIT_OK;
+    case MR_VERIFY_CORRUPT: return MR_EXIT_FAILED;
+    case MR_VERIFY_UNDECIDED:
+    case MR_VERIFY_NO_MODEL: return MR_EXIT_UNDECIDED;
+    }
+    mr_unreachable(__func__);
+}
+
+static json_t *verdict_json(const struct mr_verify_result *result)
+{
+    char hash[MR_SHA256_TEXT_SIZE] = "";
+    if (result->has_head) {
+        mr_sha256_text(&result->head.content_hash, hash);
+    }
+    return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "verdict",
+                     mr_verify_verdict_text(result->verdict), "corruption", mr_corruption_text(result->corruption),
+                     "counter", result->has_version ? json_integer((json_int_t)result->counter) : json_null(),
+                     "version_id", result->has_version ? cli_json_text(result->version_id) : json_null(), "versions",
+                     (json_int_t)result->versions, "collected", (json_int_t)result->collected, "head",
+                     result->has_head ? cli_json_text(result->head.version_id) : json_null(), "head_content_hash",
+                     result->has_head ? cli_json_text(hash) : json_null(), "detail", cli_json_text(result->detail));
+}
+
+static void print_verdict(const char *model, const struct mr_verify_result *result)
+{
+    (void)printf("%s: %s", model, mr_verify_verdict_text(result->verdict));
+    switch (result->verdict) {
+    case MR_VERIFY_GOOD:
+        (void)printf(": %" PRIu64 " versions, head %s", result->versions, result->head.version_id);
+        if (result->collected > 0) {
+            (void)printf(", %" PRIu64 " payloads collected", result->collected);
+        }
+        break;
+    case MR_VERIFY_CORRUPT:
+        (void)printf(": %s of %s: %s", mr_corruption_text(result->corruption),
+                     result->has_version ? result->version_id : "head", result->detail);
+        break;
+    case MR_VERIFY_UNDECIDED: (void)printf(": could not tell: %s", result->detail); break;
+    case MR_VERIFY_NO_MODEL: (void)printf(": nothing is stored under this name"); break;
+    }
+    (void)putchar('\n');
+}
+
+static int run_verify(const void *options, const struct cli_rest *rest)
+{
+    const struct store_config *config = options;
+    struct mr_store *store = NULL;
+    const struct mr_error error = open_store(config, rest, &store);
+    if (mr_failed(error)) {
+        const int code = cli_fail(&error);
+        return error.kind == MR_ERROR_TRANSIENT ? MR_EXIT_UNDECIDED : code;
+    }
+    const struct mr_verify_result result = mr_versions_verify(store, config->model);
+    mr_store_close(store);
+    int printed = MR_EXIT_OK;
+    if (cli_wants_json(config->format)) {
+        printed = cli_print_json(verdict_json(&result), false);
+    } else {
+        print_verdict(config->model, &result);
+    }
+    return printed != MR_EXIT_OK ? printed : exit_of_verdict(result.verdict);
+}
+
+const struct cli_verb cli_verb_store_list = {"store list-versions", "[URI]", 1, &list_table, sizeof(TYPE), run_list};
+const struct cli_verb cli_verb_store_inspect = {"store inspect", "[URI]", 1, &inspect_table, sizeof(TYPE), run_inspect};
+const struct cli_verb cli_verb_store_verify = {"store verify", "[URI]", 1, &verify_table, sizeof(TYPE), run_verify};
