@@ -196,14 +196,46 @@ struct mr_error mr_lane_hold(struct lane *lane, struct item *item, const struct 
  * log does not have the next one. */
 struct mr_error mr_stage_reread(struct mr_stage *stage, struct lane *lane, uint64_t until, bool *ret_found);
 
-/* stage.c */
+/* lane_run.c */
 /* Asks the service; the lane opens now or by mr_lane_ready. */
 void mr_lane_open(struct mr_stage *stage, struct lane *lane);
+/* Begins records until one is being handled, or there is none. */
+struct mr_error mr_lane_run(struct mr_stage *stage, struct lane *lane);
+
+/* verdict.c */
+struct mr_error mr_stage_hand(struct mr_stage *stage, struct item *item, enum mr_stage_event_kind event);
+/* The verdict that was held, if what it waited for is acknowledged. */
+struct mr_error mr_stage_apply_held(struct mr_stage *stage, struct lane *lane);
+struct mr_error mr_stage_park(struct mr_stage *stage, struct item *item, uint32_t attempt, int64_t due_ms,
+                              const char *detail);
+/* The item, and all that is queued, stay unresolved; offsets are held back below them. */
+void mr_stage_stop_lane(struct mr_stage *stage, struct lane *lane, struct item *item, const char *decision,
+                        const char *detail);
+void mr_stage_resolve(struct mr_stage *stage, struct item *item);
+void mr_stage_delivered(struct mr_stage *stage, uint64_t token, uint64_t offset);
+
+/* event.c */
+struct mr_error mr_stage_event(struct mr_stage *stage, struct mr_log_event *event);
+/* Notes what is to be taken over; the next turn does it. */
+struct mr_error mr_stage_assigned(struct mr_stage *stage, const uint32_t *partitions, size_t count);
+
+/* offsets.c */
+struct mr_error mr_stage_press_back(struct mr_stage *stage);
+/* Commits what has become resolved; `now`: without waiting for its time. */
+void mr_stage_commit(struct mr_stage *stage, bool now);
+
+/* stage.c */
+/* Of the clock that never goes back. */
+int64_t mr_stage_ticks_ms(const struct mr_stage *stage);
 /* Says to the health page that the loop goes on. */
 void mr_stage_alive(struct mr_stage *stage);
+/* What readiness waits for; NULL: nothing. */
+void mr_stage_waiting(struct mr_stage *stage, const char *reason);
 void mr_stage_count(struct mr_stage *stage, const char *decision);
-void mr_stage_resolve(struct mr_stage *stage, struct item *item);
+void mr_stage_line(struct mr_stage *stage, enum mr_trace_level level, const char *decision, const struct item *item,
+                   const char *detail);
+/* Nothing is begun until the next probe. */
+void mr_stage_go_down(struct mr_stage *stage, const char *reason);
 void mr_stage_error(struct mr_stage *stage, struct mr_error error, const char *doing);
-struct mr_error mr_stage_event(struct mr_stage *stage, struct mr_log_event *event);
 
 #endif
