@@ -5,7 +5,8 @@
 #   --for=build    only what the build, the demo and the embedded stack need
 #   --for=test     that, and what the tests need (the default)
 #
-# Packages come from Debian 12 by apt; buf, which checks the schemas, from npm into build/npm. Without root and without
+# Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need from
+# pip into build/venv. Without root and without
 # sudo it prints the one line that someone else has to run, and exits 69.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
@@ -84,17 +85,19 @@ install_packages() {
   esac
 }
 
-install_buf() {
-  say "buf ($buf_package) goes into build/npm, from npm."
-  confirm "Install it?"
+install_beside_packages() {
+  say "Two things for the tests go into build/, and nowhere else: $buf_package from npm, and what the Python examples"
+  say "need ($(paste -sd' ' "$root/examples/python/requirements.txt")) from pip."
+  confirm "Install them?"
   npm install --prefix "$build/npm" --no-audit --no-fund --no-save --loglevel=error "$buf_package"
   "$buf" --version >/dev/null || die "$EXIT_UNAVAILABLE" "buf does not run on this machine"
+  "$root/examples/python/setup.sh" "$venv" >/dev/null
 }
 
 mapfile -t missing < <(missing_packages "$purpose")
 if [ ${#missing[@]} -gt 0 ]; then
   install_packages "${missing[@]}"
 fi
-if [ "$purpose" = test ] && [ ! -x "$buf" ]; then
-  install_buf
+if [ "$purpose" = test ] && ! beside_packages_are_there; then
+  install_beside_packages
 fi

@@ -1,7 +1,7 @@
 # Sourced by every verb: where things are, how to speak, how to leave. Exit codes are those of millrace/config.h.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 build=$root/build
-bin=$build/bin
+bin=${MILLRACE_BIN:-$build/bin}
 readonly root build bin
 readonly EXIT_FAILED=1 EXIT_USAGE=64 EXIT_UNAVAILABLE=69
 

@@ -14,6 +14,12 @@ readonly -a packages_for_tests=(check clang clang-format-14 clang-tidy-14 libcla
 readonly buf_package=@bufbuild/buf@1.75.0
 readonly buf=$build/npm/node_modules/.bin/buf
 
+# What the Python examples need, from pip, with their generated code.
+readonly venv=$build/venv
+
+# beside_packages_are_there: what setup gets from npm and pip for the tests.
+beside_packages_are_there() { [ -x "$buf" ] && [ -d "$venv/generated" ]; }
+
 # installed PACKAGE: npm counts in any form, since people have it from elsewhere.
 installed() {
   if [ "$1" = npm ] && command -v npm >/dev/null; then
@@ -41,7 +47,7 @@ ensure_packages() {
     # Another system: the build names what it does not find.
     return 0
   fi
-  if [ -n "$(missing_packages "$1")" ] || { [ "$1" = test ] && [ ! -x "$buf" ]; }; then
+  if [ -n "$(missing_packages "$1")" ] || { [ "$1" = test ] && ! beside_packages_are_there; }; then
     bash "$root/tools/dev/setup.sh" "--for=$1" "${answer[@]}"
   fi
 }
