@@ -203,8 +203,7 @@ static struct mr_store_result list(struct mr_store *base, const char *prefix, co
         }
         page.more = page.count == limit;
         if (!page.more) {
-            page.entries[page.count++] =
-                (struct mr_store_entry){.key = strdup(object->key), .size = object->body.size};
+            page.entries[page.count++] = (struct mr_store_entry){.key = strdup(object->key), .size = object->body.size};
         }
     }
     *ret_page = page;

@@ -25,7 +25,7 @@ void memory_store_set(struct mr_store *store, const char *key, const char *text)
 /* The bytes, or an empty view when there is no such object; until the object changes. */
 struct mr_bytes memory_store_peek(const struct mr_store *store, const char *key);
 size_t memory_store_count(const struct mr_store *store);
-const char *memory_store_key(const struct mr_store *store, size_t index); /* in byte order */
+const char *memory_store_key(const struct mr_store *store, size_t index);       /* in byte order */
 uint64_t memory_store_removals(const struct mr_store *store, const char *part); /* of keys that contain it */
 
 #endif
