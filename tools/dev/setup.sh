@@ -5,9 +5,9 @@
 #   --for=build    only what the build, the demo and the embedded stack need
 #   --for=test     that, and what the tests need (the default)
 #
-# Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need from
-# pip into build/venv. Without root and without
-# sudo it prints the one line that someone else has to run, and exits 69.
+# Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need
+# from pip into build/venv. Without root and without sudo it prints the one line that someone else has to run, and
+# exits 69.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/packages.bash"

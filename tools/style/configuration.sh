@@ -8,8 +8,9 @@ generate() {
   cat <<'HEAD'
 # Configuration
 
-Generated from the programs' option tables by `./dev docs`; a test compares them. A value comes from `--name=value`, else
-from the environment, else from the default; one that is `required` has none. Every program prints the same with `--help`.
+Generated from the programs' option tables by `./dev docs`; a test compares them. A value comes from `--name=value`,
+else from the environment, else from the default; one that is `required` has none. Every program prints the same with
+`--help`.
 HEAD
   local program
   for program in "$@"; do

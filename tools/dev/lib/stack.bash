@@ -70,8 +70,8 @@ stack_logs() {
   heads=$(find "$1/store" -mindepth 2 -maxdepth 2 -name head.json -exec jq -r .position.log_id {} + | sort -u)
   [ -n "$heads" ] || return 0
   if [ "$2" != true ]; then
-    die "$EXIT_USAGE" "$1/store holds models of an earlier broker, whose log was in memory and is gone; --adopt goes on" \
-      "with them in a new log"
+    die "$EXIT_USAGE" "$1/store holds models of an earlier broker, whose log was in memory and is gone;" \
+      "--adopt goes on with them in a new log"
   fi
   logs=$(jq -Rr 'fromjson? | .log_id? // empty' "$1/log/broker.log" 2>/dev/null | awk '!seen[$0]++')
   for head in $heads; do
