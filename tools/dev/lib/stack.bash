@@ -81,9 +81,9 @@ stack_logs() {
   paste -sd, - <<<"$logs"
 }
 
-# stack_up DIR DEVICE THREADS ADOPT: returns when every process has said that it is ready.
+# stack_up DIR DEVICE THREADS [ADOPT]: returns when every process has said that it is ready.
 stack_up() {
-  local dir=$1 device=$2 threads=$3 adopt=$4 running logs log waited=0 child
+  local dir=$1 device=$2 threads=$3 adopt=${4:-false} running logs log waited=0 child
   log=$dir/log/supervisor.log
   mkdir -p "$dir/run" "$dir/log" "$dir/store"
   if running=$("$supervisor" pid "$dir"); then
