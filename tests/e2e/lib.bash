@@ -1,0 +1,42 @@
+# Sourced by the end-to-end tests: a stack in a temporary folder, built in $MILLRACE_BIN.
+source "$(dirname "${BASH_SOURCE[0]}")/../../tools/dev/lib/common.bash"
+source "$root/tools/dev/lib/stack.bash"
+millrace=$bin/millrace
+e2e=$root/tests/e2e
+readonly millrace e2e
+
+fail() {
+  printf 'FAILED: %s\n' "$*" >&2
+  exit 1
+}
+
+# begin: a folder in $dir, whose stack is stopped at the end, and which is kept only if the test failed.
+begin() {
+  dir=$(mktemp -d)
+  trap 'code=$?; trap - EXIT; stack_down "$dir" >/dev/null 2>&1 || true
+        if [ $code -eq 0 ]; then rm -rf "$dir"; else tail -n 5 "$dir"/log/*.log; echo "kept: $dir"; fi; exit $code' EXIT
+}
+
+# fresh THREADS: an empty stack in $dir, after stopping the one before.
+fresh() {
+  stack_down "$dir" >/dev/null 2>&1 || true
+  rm -rf "${dir:?}"/*
+  stack_up "$dir" cpu "$1" false
+  brokers=$(head -n 1 "$dir/run/bootstrap")
+  store=file://$dir/store
+}
+
+# until_true SECONDS COMMAND...: waits until it is true.
+until_true() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    [ "$SECONDS" -lt "$end" ] || fail "still not true: $*"
+    sleep 0.1
+  done
+}
+
+# head_step MODEL STEP: whether the model's head is at that step.
+head_step() { [ "$(jq -r .step "$dir/store/$1/head.json" 2>/dev/null)" = "$2" ]; }
+content_hash() { jq -r .content_hash "$dir/store/$1/head.json"; }
+service_pid() { cat "$dir/run/$1.pid"; }
