@@ -13,7 +13,7 @@
 enum { CHUNK_ROWS = 4096, ROWS_MAX = 10 * 1000 * 1000 };
 
 struct price_config {
-    const char *store, *model, *version, *contracts, *format;
+    const char *store, *model, *version, *contracts, *compare, *format;
 };
 #define TYPE struct price_config
 static const struct mr_option rows[] = {
@@ -21,6 +21,8 @@ static const struct mr_option rows[] = {
     CLI_ROW_TEXT(TYPE, "model", model, NULL, "Model id."),
     CLI_ROW_TEXT(TYPE, "version", version, "head", "head, a counter, or a version id."),
     CLI_ROW_TEXT(TYPE, "contracts", contracts, "", "CSV with the header X0,K,T,r,d,v; - is standard input."),
+    CLI_ROW(TYPE, "compare", compare, MR_OPTION_CHOICE, "none", 0, 0, "none|black-scholes",
+            "Adds the closed form's prices, reference_call and reference_put."),
     CLI_ROW_FORMAT(TYPE),
 };
 static const struct mr_option_table table = {"millrace price", "Calls and puts from any version of a model.", rows,
@@ -115,7 +117,22 @@ static json_t *float_json(float value)
     return json_real(strtod(text, NULL));
 }
 
-static json_t *contract_json(const float contract[MR_CONTRACT_FIELDS], const struct mr_price *price)
+static bool compares(const struct price_config *config)
+{
+    return strcmp(config->compare, "none") != 0;
+}
+
+static struct mr_price reference_of(const float contract[MR_CONTRACT_FIELDS])
+{
+    double exact[MR_CONTRACT_FIELDS];
+    for (size_t i = 0; i < MR_CONTRACT_FIELDS; i++) {
+        exact[i] = (double)contract[i];
+    }
+    return mr_black_scholes(exact);
+}
+
+static json_t *contract_json(const struct price_config *config, const float contract[MR_CONTRACT_FIELDS],
+                             const struct mr_price *price)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < MR_CONTRACT_FIELDS; i++) {
@@ -123,36 +140,50 @@ static json_t *contract_json(const float contract[MR_CONTRACT_FIELDS], const str
     }
     json_object_set_new(object, "call", cli_json_real(price->call));
     json_object_set_new(object, "put", cli_json_real(price->put));
+    if (compares(config)) {
+        const struct mr_price reference = reference_of(contract);
+        json_object_set_new(object, "reference_call", cli_json_real(reference.call));
+        json_object_set_new(object, "reference_put", cli_json_real(reference.put));
+    }
     return object;
 }
 
-static int print_json(const struct contracts *contracts, const struct mr_price *prices)
+static int print_json(const struct price_config *config, const struct contracts *contracts,
+                      const struct mr_price *prices)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < contracts->count; i++) {
-        json_array_append_new(array, contract_json(contracts->rows[i], &prices[i]));
+        json_array_append_new(array, contract_json(config, contracts->rows[i], &prices[i]));
     }
     return cli_print_json(array, false);
 }
 
-static struct mr_error add_row(struct cli_table *out, const float contract[MR_CONTRACT_FIELDS],
-                               const struct mr_price *price)
+static struct mr_error add_row(const struct price_config *config, struct cli_table *out,
+                               const float contract[MR_CONTRACT_FIELDS], const struct mr_price *price)
 {
     for (size_t i = 0; i < MR_CONTRACT_FIELDS; i++) {
         MR_TRY(cli_table_add(out, "%.6g", (double)contract[i]));
     }
     MR_TRY(cli_table_add(out, "%.6f", price->call));
-    return cli_table_add(out, "%.6f", price->put);
+    MR_TRY(cli_table_add(out, "%.6f", price->put));
+    if (!compares(config)) {
+        return mr_ok();
+    }
+    const struct mr_price reference = reference_of(contract);
+    MR_TRY(cli_table_add(out, "%.6f", reference.call));
+    return cli_table_add(out, "%.6f", reference.put);
 }
 
-static int print_table(const struct contracts *contracts, const struct mr_price *prices)
+static int print_table(const struct price_config *config, const struct contracts *contracts,
+                       const struct mr_price *prices)
 {
-    static const char *const titles[] = {">X0", ">K", ">T", ">r", ">d", ">v", ">CALL", ">PUT"};
+    static const char *const titles[] = {
+        ">X0", ">K", ">T", ">r", ">d", ">v", ">CALL", ">PUT", ">REFERENCE CALL", ">REFERENCE PUT"};
     struct cli_table out;
-    cli_table_init(&out, titles, MR_COUNT_OF(titles));
+    cli_table_init(&out, titles, MR_COUNT_OF(titles) - (compares(config) ? 0 : 2));
     struct mr_error error = mr_ok();
     for (size_t i = 0; i < contracts->count && !mr_failed(error); i++) {
-        error = add_row(&out, contracts->rows[i], &prices[i]);
+        error = add_row(config, &out, contracts->rows[i], &prices[i]);
     }
     if (!mr_failed(error)) {
         cli_table_print(&out, stdout);
@@ -170,8 +201,8 @@ static int price(const struct price_config *config, const struct mr_pricer *pric
                                       : mr_pricer_price(pricer, contracts->count == 0 ? NULL : contracts->rows[0],
                                                         contracts->count, prices, &fault);
     const int code = mr_failed(error)                 ? cli_fail(&error)
-                     : cli_wants_json(config->format) ? print_json(contracts, prices)
-                                                      : print_table(contracts, prices);
+                     : cli_wants_json(config->format) ? print_json(config, contracts, prices)
+                                                      : print_table(config, contracts, prices);
     free(prices);
     return code;
 }
