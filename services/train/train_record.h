@@ -1,0 +1,49 @@
+/*
+ * A record of the model's log, and what it refers to: payloads under the model, a version to restart from. Nothing here
+ * knows the log itself, so that train's workers and `millrace replay` use it alike.
+ */
+#ifndef TRAIN_RECORD_H
+#define TRAIN_RECORD_H
+
+#include "millrace/store.h"
+#include "train_fold.h"
+
+/* A decoded value of batches.validated. Owner of the message; zeroed memory is an empty one. */
+struct train_record {
+    enum train_event_kind kind; /* RUN_STARTED, BATCH or RUN_STOPPED */
+    Millrace__Batch__V1__Validated *validated;
+    Millrace__Batch__V1__Submitted *submitted;
+    struct mr_run_spec spec; /* RUN_STARTED */
+};
+
+/* REJECT "corrupt_record" when it is none that validate could have written. */
+MR_MUST_USE struct mr_error train_record_read(struct mr_bytes validated, struct train_record *ret_record);
+void train_record_deinit(struct train_record *record);
+const char *train_record_run_id(const struct train_record *record);
+const char *train_record_batch_id(const struct train_record *record); /* "" unless it is a BATCH */
+
+/* What a record refers to, once it is in memory. Zeroed memory is an empty one. */
+struct train_loaded {
+    struct mr_buffer packed; /* of a batch with tensors */
+    bool has_earlier;
+    struct mr_checkpoint earlier; /* of a run that restarts */
+    char refusal[MR_ERROR_DETAIL_MAX];
+};
+void train_loaded_deinit(struct train_loaded *loaded);
+
+/* Reads what the fold will look at when it folds this record. The chain is that of the fold's committed checkpoints: a
+ * version to restart from must stand in it (rule C9), and be what the spec names. TRANSIENT "unavailable": the store
+ * could not tell; FATAL "denied"; REJECT "payload_missing" or "corrupt_record": the model's log is damaged. */
+MR_MUST_USE struct mr_error train_record_load(const struct train_record *record, const struct train_fold *fold,
+                                              const struct train_chain *chain, struct mr_store *store,
+                                              struct train_loaded *ret_loaded);
+/* Folds it in. */
+MR_MUST_USE struct mr_error train_record_apply(const struct train_record *record, const struct train_loaded *loaded,
+                                               struct train_fold *fold, struct train_outcome *ret_outcome);
+
+/* Both, and the reading before them: one value of batches.validated into the fold. */
+MR_MUST_USE struct mr_error train_fold_validated(struct train_fold *fold, const struct train_chain *chain,
+                                                 struct mr_store *store, struct mr_bytes validated,
+                                                 struct train_outcome *ret_outcome);
+
+#endif
