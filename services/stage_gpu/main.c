@@ -21,7 +21,7 @@ static const struct mr_option rows[] = {
     TEXT_ROW("arena", arena, "Path of the Unix socket over which train gets the arena."),
     COUNT_ROW("arena-bytes", arena_bytes, "67108864", 1048576, UINT64_C(1) << 40, "Bytes of the arena."),
     COUNT_ROW("arena-blocks", arena_blocks, "1024", 1, 65536, "Batches in the arena at most."),
-    COUNT_ROW("host-transfer-max-bytes", host_transfer_max_bytes, "16777216", 0, UINT64_C(1) << 40,
+    COUNT_ROW("host-transfer-max-bytes", host_transfer_max_bytes, "67108864", 0, UINT64_C(1) << 40,
               "A larger batch is not brought into host memory here: it is staged without a lease, and train reads it "
               "itself."),
 };
