@@ -150,8 +150,8 @@ START_TEST(swaps_lose_nothing)
 }
 END_TEST
 
-/* Writes the same object for ever, each time with one repeated byte, and counts what was acknowledged. */
-static void write_for_ever(volatile uint32_t *acknowledged)
+/* Writes the same object for ever, each time with one repeated byte, and tells of each acknowledgement. */
+static void write_for_ever(int acknowledged)
 {
     static uint8_t body[BODY_SIZE];
     struct mr_store *store = open_store();
@@ -159,12 +159,31 @@ static void write_for_ever(volatile uint32_t *acknowledged)
         memset(body, fill, sizeof body);
         const struct mr_store_result got = mr_store_put(store, "torn/object", mr_bytes_of(body, sizeof body),
                                                         (struct mr_store_condition){.kind = MR_STORE_ALWAYS});
-        if (got.outcome != MR_STORE_DONE) {
+        if (got.outcome != MR_STORE_DONE || write(acknowledged, &fill, 1) != 1) {
             break;
         }
-        *acknowledged += 1;
     }
     _exit(1);
+}
+
+/* After so many acknowledged writes, while it is at the next. */
+static void kill_after(uint64_t writes)
+{
+    int acknowledged[2];
+    ck_assert_int_eq(pipe(acknowledged), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        (void)close(acknowledged[0]);
+        write_for_ever(acknowledged[1]);
+    }
+    (void)close(acknowledged[1]);
+    for (uint64_t seen = 0; seen < writes; seen++) {
+        uint8_t fill;
+        ck_assert_int_eq(read(acknowledged[0], &fill, 1), 1);
+    }
+    ck_assert_int_eq(kill(child, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    (void)close(acknowledged[0]);
 }
 
 static void expect_whole(struct mr_store *store)
@@ -195,20 +214,9 @@ static size_t writers_left(void)
 START_TEST(kill_tears_nothing)
 {
     struct prng prng = {.state = 7};
-    volatile uint32_t *acknowledged = shared_memory(sizeof *acknowledged);
     struct mr_store *alive = open_store();
     for (int kill_count = 0; kill_count < KILLS; kill_count++) {
-        const uint32_t wanted = *acknowledged + 1 + (uint32_t)prng_below(&prng, 8);
-        const pid_t child = fork();
-        if (child == 0) {
-            write_for_ever(acknowledged);
-        }
-        while (*acknowledged < wanted) {
-            ck_assert_int_eq(waitpid(child, NULL, WNOHANG), 0);
-            (void)usleep(50);
-        }
-        ck_assert_int_eq(kill(child, SIGKILL), 0);
-        ck_assert_int_eq(waitpid(child, NULL, 0), child);
+        kill_after(1 + prng_below(&prng, 8));
         expect_whole(alive);
     }
     struct mr_store_page page = {0};
