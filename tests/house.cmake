@@ -11,3 +11,8 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
   add_test(NAME unit.setup COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/house/setup_test.sh ${PROJECT_SOURCE_DIR})
   set_tests_properties(unit.setup PROPERTIES LABELS unit TIMEOUT 60)
 endif()
+foreach(name examples stack)
+  add_test(NAME e2e.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${name}_test.sh)
+  set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 300 RUN_SERIAL ON
+    ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR}")
+endforeach()
