@@ -16,10 +16,12 @@ static const struct {
     {"conflict", MR_EXIT_CONFLICT},
     {"offset_gone", MR_EXIT_LOG},
     {"log_gap", MR_EXIT_LOG},
+    {"payload_missing", MR_EXIT_LOG},
     {"log_discontinuity", MR_EXIT_LOG},
     {"device_unavailable", MR_EXIT_UNAVAILABLE},
     {"unsupported_scheme", MR_EXIT_UNAVAILABLE},
     {"corrupt", MR_EXIT_FAILED},
+    {"corrupt_record", MR_EXIT_FAILED},
     {"bad_checkpoint", MR_EXIT_FAILED},
     {"rejected", MR_EXIT_FAILED},
 };

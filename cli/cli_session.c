@@ -90,34 +90,59 @@ void cli_session_close(struct cli_session *session)
     }
 }
 
+struct mr_error cli_reader_open(struct cli_session *session, const char *topic, uint32_t partition, uint64_t last,
+                                struct cli_reader *ret_reader)
+{
+    struct cli_reader reader = {.log = session->log, .topic = topic, .partition = partition};
+    MR_TRY(reader.log->ops->watermarks(reader.log, topic, partition, &reader.low, &reader.high));
+    reader.next = last > 0 && reader.high - reader.low > last ? reader.high - last : reader.low;
+    if (reader.next < reader.high) {
+        MR_TRY(reader.log->ops->reader_open(reader.log, topic, partition, reader.next, &reader.reader));
+    }
+    *ret_reader = reader;
+    return mr_ok();
+}
+
+struct mr_error cli_reader_next(struct cli_reader *reader, bool *ret_some, struct mr_log_record *ret_record)
+{
+    bool some = false;
+    if (reader->next < reader->high) {
+        MR_TRY(reader->log->ops->reader_next(reader->log, reader->reader, READ_WAIT_MS, &some, ret_record));
+        if (!some) {
+            return mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %" PRIu32 " at %" PRIu64,
+                                 reader->topic, reader->partition, reader->next);
+        }
+        reader->next = ret_record->offset + 1;
+        some = ret_record->offset < reader->high; /* offsets below the end may have no record */
+    }
+    *ret_some = some;
+    return mr_ok();
+}
+
+void cli_reader_close(struct cli_reader *reader)
+{
+    if (reader->reader != NULL) {
+        reader->log->ops->reader_close(reader->log, reader->reader);
+        reader->reader = NULL;
+    }
+}
+
 static struct mr_error scan_partition(struct cli_session *session, const char *topic, uint32_t partition, uint64_t last,
                                       struct mr_error (*each)(void *self, const struct mr_log_record *record),
                                       void *self)
 {
-    struct mr_log *log = session->log;
-    uint64_t low = 0, high = 0;
-    MR_TRY(log->ops->watermarks(log, topic, partition, &low, &high));
-    const uint64_t from = last > 0 && high - low > last ? high - last : low;
-    struct mr_log_reader *reader = NULL;
-    if (from >= high) {
-        return mr_ok();
-    }
-    MR_TRY(log->ops->reader_open(log, topic, partition, from, &reader));
+    struct cli_reader reader;
+    MR_TRY(cli_reader_open(session, topic, partition, last, &reader));
+    bool some = true;
     struct mr_error error = mr_ok();
-    for (uint64_t next = from; next < high && !mr_failed(error);) {
+    while (some && !mr_failed(error)) {
         struct mr_log_record record;
-        bool some = false;
-        error = log->ops->reader_next(log, reader, READ_WAIT_MS, &some, &record);
-        if (!mr_failed(error) && !some) {
-            error = mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %" PRIu32 " at %" PRIu64, topic,
-                                  partition, next);
-        }
-        if (!mr_failed(error)) {
-            next = record.offset + 1;
-            error = record.offset < high ? each(self, &record) : mr_ok();
+        error = cli_reader_next(&reader, &some, &record);
+        if (!mr_failed(error) && some) {
+            error = each(self, &record);
         }
     }
-    log->ops->reader_close(log, reader);
+    cli_reader_close(&reader);
     return error;
 }
 

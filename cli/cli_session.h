@@ -27,6 +27,22 @@ MR_MUST_USE struct mr_error cli_session_group(const struct cli_session *first, c
                                               const char *group, struct mr_log **ret_log);
 void cli_session_close(struct cli_session *session);
 
+/* The records of one partition that are there when it is opened, oldest first. */
+struct cli_reader {
+    struct mr_log *log;
+    struct mr_log_reader *reader; /* NULL: there is none to read */
+    const char *topic;
+    uint32_t partition;
+    uint64_t low, next, high; /* low: the oldest that the log has */
+};
+/* `last`: at most so many of the newest offsets; 0: all. */
+MR_MUST_USE struct mr_error cli_reader_open(struct cli_session *session, const char *topic, uint32_t partition,
+                                            uint64_t last, struct cli_reader *ret_reader);
+/* *ret_some false: that was the last. The record lives until the next call. */
+MR_MUST_USE struct mr_error cli_reader_next(struct cli_reader *reader, bool *ret_some,
+                                            struct mr_log_record *ret_record);
+void cli_reader_close(struct cli_reader *reader);
+
 /* Every record that is in the topic now, partition by partition, oldest first; of each partition at most the last
  * `last` offsets (0: all). `each` ends the scan with an error. */
 MR_MUST_USE struct mr_error cli_scan(struct cli_session *session, const char *topic, uint64_t last,

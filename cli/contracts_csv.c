@@ -89,7 +89,11 @@ static struct mr_error parse_row(const struct cli_contracts_csv *csv, const char
         }
         const size_t blanks = strspn(line, " \t");
         const size_t start = blanks < size ? blanks : size;
-        if (!cli_parse_float(line + start, size - start, &ret_contract[i])) {
+        size_t end = size;
+        while (end > start && (line[end - 1] == ' ' || line[end - 1] == '\t')) {
+            end--;
+        }
+        if (!cli_parse_float(line + start, end - start, &ret_contract[i])) {
             return mr_error_make(MR_ERROR_REJECT, "bad_csv", 0, "%s line %llu field %s: \"%.*s\" is no finite number",
                                  csv->path, number, field, size > 32 ? 32 : (int)size, line);
         }

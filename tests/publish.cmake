@@ -1,3 +1,3 @@
-mr_add_test(publish_total LABEL property SOURCES property/publish_total.c LIBS publish_core)
-mr_add_test(publish_codec LABEL unit SOURCES unit/publish_codec.c LIBS publish_effects)
-mr_add_test(publish_view LABEL unit SOURCES unit/publish_view.c LIBS publish_effects)
+mr_add_test(publish_total LABEL property SOURCES property/publish_total_test.c LIBS publish_core)
+mr_add_test(publish_codec LABEL unit SOURCES unit/publish_codec_test.c LIBS publish_effects)
+mr_add_test(publish_view LABEL unit SOURCES unit/publish_view_test.c LIBS publish_effects)
