@@ -469,8 +469,8 @@ START_TEST(a_record_that_validate_never_writes_stops_its_model)
         "\"contracts\":{\"rows\":{\"dtype\":\"float32\",\"shape\":[1,6],\"claim\":{\"size\":24}}}",
         "\"contracts\":{}",
         "\"labelled\":{\"features\":{\"dtype\":\"float32\",\"shape\":[1,1],\"data\":\"00000000\"}}",
-        "\"labelled\":{\"features\":{\"dtype\":\"float32\",\"shape\":[1,1],\"data\":\"00000000\"},"
-        "\"targets\":{\"dtype\":\"float32\",\"shape\":[2,1],\"data\":\"0000000000000000\"}}",
+        ("\"labelled\":{\"features\":{\"dtype\":\"float32\",\"shape\":[1,1],\"data\":\"00000000\"},"
+         "\"targets\":{\"dtype\":\"float32\",\"shape\":[2,1],\"data\":\"0000000000000000\"}}"),
     };
     char model[8];
     for (uint64_t i = 0; i < MR_COUNT_OF(payloads); i++) {
