@@ -23,8 +23,6 @@ static const struct mr_option rows[] = {
     CLI_ROW_TEXT(TYPE, "contracts", contracts, "", "CSV with the header X0,K,T,r,d,v; - is standard input."),
     CLI_ROW(TYPE, "compare", compare, MR_OPTION_CHOICE, "none", 0, 0, "none|black-scholes",
             "Adds the closed form's prices, reference_call and reference_put."),
-    CLI_ROW(TYPE, "compare", compare, MR_OPTION_CHOICE, "none", 0, 0, "none|black-scholes",
-            "Reference prices beside the model's: Black and Scholes with dividend yield."),
     CLI_ROW_FORMAT(TYPE),
 };
 static const struct mr_option_table table = {"millrace price", "Calls and puts from any version of a model.", rows,
@@ -133,16 +131,8 @@ static struct mr_price reference_of(const float contract[MR_CONTRACT_FIELDS])
     return mr_black_scholes(exact);
 }
 
-static struct mr_price reference_of(const float contract[MR_CONTRACT_FIELDS])
-{
-    double wide[MR_CONTRACT_FIELDS];
-    for (size_t i = 0; i < MR_CONTRACT_FIELDS; i++) {
-        wide[i] = (double)contract[i];
-    }
-    return mr_black_scholes(wide);
-}
-
-static json_t *contract_json(const float contract[MR_CONTRACT_FIELDS], const struct mr_price *price, bool compare)
+static json_t *contract_json(const struct price_config *config, const float contract[MR_CONTRACT_FIELDS],
+                             const struct mr_price *price)
 {
     json_t *object = json_object();
     for (size_t i = 0; i < MR_CONTRACT_FIELDS; i++) {
@@ -150,7 +140,7 @@ static json_t *contract_json(const float contract[MR_CONTRACT_FIELDS], const str
     }
     json_object_set_new(object, "call", cli_json_real(price->call));
     json_object_set_new(object, "put", cli_json_real(price->put));
-    if (compare) {
+    if (compares(config)) {
         const struct mr_price reference = reference_of(contract);
         json_object_set_new(object, "reference_call", cli_json_real(reference.call));
         json_object_set_new(object, "reference_put", cli_json_real(reference.put));
@@ -158,39 +148,42 @@ static json_t *contract_json(const float contract[MR_CONTRACT_FIELDS], const str
     return object;
 }
 
-static int print_json(const struct contracts *contracts, const struct mr_price *prices, bool compare)
+static int print_json(const struct price_config *config, const struct contracts *contracts,
+                      const struct mr_price *prices)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < contracts->count; i++) {
-        json_array_append_new(array, contract_json(contracts->rows[i], &prices[i], compare));
+        json_array_append_new(array, contract_json(config, contracts->rows[i], &prices[i]));
     }
     return cli_print_json(array, false);
 }
 
-static struct mr_error add_row(struct cli_table *out, const float contract[MR_CONTRACT_FIELDS],
-                               const struct mr_price *price, bool compare)
+static struct mr_error add_row(const struct price_config *config, struct cli_table *out,
+                               const float contract[MR_CONTRACT_FIELDS], const struct mr_price *price)
 {
     for (size_t i = 0; i < MR_CONTRACT_FIELDS; i++) {
         MR_TRY(cli_table_add(out, "%.6g", (double)contract[i]));
     }
     MR_TRY(cli_table_add(out, "%.6f", price->call));
     MR_TRY(cli_table_add(out, "%.6f", price->put));
-    if (compare) {
-        const struct mr_price reference = reference_of(contract);
-        MR_TRY(cli_table_add(out, "%.6f", reference.call));
-        MR_TRY(cli_table_add(out, "%.6f", reference.put));
+    if (!compares(config)) {
+        return mr_ok();
     }
-    return mr_ok();
+    const struct mr_price reference = reference_of(contract);
+    MR_TRY(cli_table_add(out, "%.6f", reference.call));
+    return cli_table_add(out, "%.6f", reference.put);
 }
 
-static int print_table(const struct contracts *contracts, const struct mr_price *prices, bool compare)
+static int print_table(const struct price_config *config, const struct contracts *contracts,
+                       const struct mr_price *prices)
 {
-    static const char *const titles[] = {">X0", ">K", ">T", ">r", ">d", ">v", ">CALL", ">PUT", ">BS CALL", ">BS PUT"};
+    static const char *const titles[] = {
+        ">X0", ">K", ">T", ">r", ">d", ">v", ">CALL", ">PUT", ">REFERENCE CALL", ">REFERENCE PUT"};
     struct cli_table out;
-    cli_table_init(&out, titles, MR_COUNT_OF(titles) - (compare ? 0 : 2));
+    cli_table_init(&out, titles, MR_COUNT_OF(titles) - (compares(config) ? 0 : 2));
     struct mr_error error = mr_ok();
     for (size_t i = 0; i < contracts->count && !mr_failed(error); i++) {
-        error = add_row(&out, contracts->rows[i], &prices[i], compare);
+        error = add_row(config, &out, contracts->rows[i], &prices[i]);
     }
     if (!mr_failed(error)) {
         cli_table_print(&out, stdout);
