@@ -1,4 +1,4 @@
-# The rules of the house, as tests. None of them depends on the preset, so they run under gcc alone; but for purity, which
+# The rules of the house, as tests. They do not depend on the preset, so they run under gcc alone; but for purity, which
 # asks the objects that each compiler made (a sanitizer's objects call its runtime).
 if(NOT MR_SANITIZE)
   get_property(pure GLOBAL PROPERTY MR_PURE_LIBS)
@@ -17,7 +17,8 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     add_test(NAME style.${check} COMMAND ${style}/${check}.sh ${PROJECT_SOURCE_DIR})
   endforeach()
   add_test(NAME style.headers COMMAND ${style}/headers.sh ${PROJECT_SOURCE_DIR} ${generated})
-  add_test(NAME style.plants COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/style/plants_test.sh ${PROJECT_SOURCE_DIR} ${generated})
+  add_test(NAME style.plants
+    COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/style/plants_test.sh ${PROJECT_SOURCE_DIR} ${generated})
   set_tests_properties(style.words style.shape style.decisions style.layers style.format style.scripts style.headers
     style.plants PROPERTIES LABELS style TIMEOUT 120)
 endif()

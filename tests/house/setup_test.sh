@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# ./dev setup on machines that lack things: what it asks, what it prints, what it would run. Nothing is installed: apt-get,
-# sudo, npm and dpkg-query are stand-ins that note how they were called.
+# ./dev setup on machines that lack things: what it asks, what it prints, what it would run. Nothing is installed:
+# apt-get, sudo, npm and dpkg-query are stand-ins that note how they were called.
 # Usage: setup_test.sh ROOT
 set -euo pipefail
 root=$1

@@ -26,9 +26,9 @@ USES["examples"] = set()
 
 # Who owns libshared/include/millrace/NAME.h: where it is implemented.
 OWNS = {
-    "base": "base clock config hash metrics retry trace work",
+    "base": "base bump clock config hash metrics retry trace work",
     "arena": "arena",
-    "model": "batch checkpoint engine layer message network pricing profile sobol spec",
+    "model": "batch checkpoint engine layer message network pricing profile schedule sobol spec",
     "store": "store versions",
     "kafka": "log log_kafka topics",
     "stage": "order service stage wire",
