@@ -355,8 +355,7 @@ struct mr_batch_finding mr_batch_check_values(const struct mr_run_spec *spec, co
                                               const struct mr_bytes payloads[MR_BATCH_TENSORS_MAX])
 {
     for (uint32_t i = 0; i < shape->tensors; i++) {
-        const struct mr_batch_finding finding =
-            check_payload(spec, shape, i, is_cast(i, precision), payloads[i]);
+        const struct mr_batch_finding finding = check_payload(spec, shape, i, is_cast(i, precision), payloads[i]);
         if (finding.verdict != MR_BATCH_GOOD) {
             return finding;
         }
@@ -393,7 +392,8 @@ struct mr_error mr_batch_of_packed(const struct mr_run_spec *spec, uint64_t rows
                                    struct mr_batch *ret_batch)
 {
     const bool pricing = spec->job == MR_JOB_PRICING;
-    const uint64_t width = pricing ? MR_CONTRACT_FIELDS : (uint64_t)spec->labelled.features + 2 * spec->labelled.targets;
+    const uint64_t width =
+        pricing ? MR_CONTRACT_FIELDS : (uint64_t)spec->labelled.features + 2 * spec->labelled.targets;
     const float *floats = (const float *)(const void *)packed.data;
     if (rows == 0 || rows > UINT64_MAX / (width * sizeof(float)) || packed.size != rows * width * sizeof(float)) {
         return mr_error_make(MR_ERROR_REJECT, "payload_size", 0, "%zu bytes do not hold %llu rows of %llu floats",

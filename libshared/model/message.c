@@ -5,8 +5,8 @@
 
 struct mr_error mr_field_fault_error(const char *code, const struct mr_field_fault *fault)
 {
-    return mr_error_make(MR_ERROR_REJECT, code, 0, "%s: expected %s", fault->path[0] == '\0' ? "(message)" : fault->path,
-                         fault->expected);
+    return mr_error_make(MR_ERROR_REJECT, code, 0, "%s: expected %s",
+                         fault->path[0] == '\0' ? "(message)" : fault->path, fault->expected);
 }
 
 /* A field of a message as an array of its messages: one, none, or a repeated field's. */

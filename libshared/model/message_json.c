@@ -144,8 +144,8 @@ static bool put_integer(const ProtobufCFieldDescriptor *field, const json_t *jso
     return true;
 }
 
-static bool put_real(const ProtobufCFieldDescriptor *field, const json_t *json, void *member,
-                     const struct place *place, struct mr_field_fault *ret_fault)
+static bool put_real(const ProtobufCFieldDescriptor *field, const json_t *json, void *member, const struct place *place,
+                     struct mr_field_fault *ret_fault)
 {
     const double value = json_number_value(json);
     const float nearest = (float)value;
@@ -160,8 +160,8 @@ static bool put_real(const ProtobufCFieldDescriptor *field, const json_t *json, 
     return true;
 }
 
-static bool read_message(const ProtobufCMessageDescriptor *descriptor, const json_t *json, ProtobufCMessage **ret_message,
-                         const struct place *place, struct mr_field_fault *ret_fault);
+static bool read_message(const ProtobufCMessageDescriptor *descriptor, const json_t *json,
+                         ProtobufCMessage **ret_message, const struct place *place, struct mr_field_fault *ret_fault);
 
 static bool put_value(const ProtobufCFieldDescriptor *field, const json_t *json, void *member,
                       const struct place *place, struct mr_field_fault *ret_fault)
@@ -263,8 +263,8 @@ static bool put_field(const ProtobufCFieldDescriptor *field, const json_t *json,
     return true;
 }
 
-static bool read_message(const ProtobufCMessageDescriptor *descriptor, const json_t *json, ProtobufCMessage **ret_message,
-                         const struct place *place, struct mr_field_fault *ret_fault)
+static bool read_message(const ProtobufCMessageDescriptor *descriptor, const json_t *json,
+                         ProtobufCMessage **ret_message, const struct place *place, struct mr_field_fault *ret_fault)
 {
     const char *key;
     const json_t *value;
@@ -279,7 +279,8 @@ static bool read_message(const ProtobufCMessageDescriptor *descriptor, const jso
     /* jansson's iteration takes a mutable object, but changes nothing. */
     json_t *object = json_incref((json_t *)(uintptr_t)json);
     bool good = true;
-    json_object_foreach(object, key, value) {
+    json_object_foreach(object, key, value)
+    {
         const struct place inner = inside(place, key);
         const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(descriptor, key);
         if (field == NULL) {

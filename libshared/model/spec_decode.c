@@ -1,4 +1,5 @@
 /* Wire to spec: every rule about a run's specification is in this file. A check that fails names its field. */
+#include <jansson.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -180,7 +181,8 @@ static bool check_characteristic_function(const struct check *check,
                                           const Millrace__Run__V1__CharacteristicFunction *wire,
                                           struct mr_pricing_job *job)
 {
-    if (!in_range(check, wire->frequencies, 2, MR_SPEC_FREQUENCIES_MAX, "pricing.characteristic_function.frequencies") ||
+    if (!in_range(check, wire->frequencies, 2, MR_SPEC_FREQUENCIES_MAX,
+                  "pricing.characteristic_function.frequencies") ||
         !in_range(check, wire->paths, 1, MR_SPEC_PATHS_MAX, "pricing.characteristic_function.paths")) {
         return false;
     }
@@ -373,8 +375,7 @@ static bool check_schedule(const struct check *check, const Millrace__Run__V1__S
     case MILLRACE__RUN__V1__SCHEDULE__KIND_CONSTANT:
         *schedule = (struct mr_schedule_spec){MR_SCHEDULE_CONSTANT, wire->constant->learning_rate,
                                               wire->constant->learning_rate, 0, 0};
-        return rate_good(schedule->peak_rate) ||
-               fail(check, "above 0, at most 1", "schedule.constant.learning_rate");
+        return rate_good(schedule->peak_rate) || fail(check, "above 0, at most 1", "schedule.constant.learning_rate");
     case MILLRACE__RUN__V1__SCHEDULE__KIND_COSINE: return check_cosine(check, wire->cosine, schedule);
     case MILLRACE__RUN__V1__SCHEDULE__KIND__NOT_SET:
     case _MILLRACE__RUN__V1__SCHEDULE__KIND__CASE_IS_INT_SIZE: break;
@@ -445,10 +446,21 @@ static bool placeholder_known(const char *text, size_t size)
     return false;
 }
 
+/* Texts end in JSON. */
+static bool utf8_good(const char *text)
+{
+    json_t *string = json_string(text);
+    json_decref(string);
+    return string != NULL;
+}
+
 static bool check_template(const struct check *check, const char *text, struct mr_run_spec *spec)
 {
     if (strlen(text) >= sizeof spec->message_template) {
         return fail(check, "at most 511 bytes", "message_template");
+    }
+    if (!utf8_good(text)) {
+        return fail(check, "UTF-8", "message_template");
     }
     for (const char *c = text; *c != '\0'; c++) {
         const char *end = *c == '{' ? strchr(c, '}') : c;
@@ -490,6 +502,9 @@ static bool check_tags(const struct check *check, const Millrace__Run__V1__RunSp
         }
         if (strlen(wire->tags[i]->value) >= MR_SPEC_TAG_VALUE_SIZE) {
             return fail(check, "at most 127 bytes", "tags[%zu].value", i);
+        }
+        if (!utf8_good(wire->tags[i]->value)) {
+            return fail(check, "UTF-8", "tags[%zu].value", i);
         }
         memcpy(spec->tag[i].value, wire->tags[i]->value, strlen(wire->tags[i]->value) + 1);
     }

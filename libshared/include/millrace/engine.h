@@ -13,9 +13,9 @@
 enum { MR_ENGINE_THREADS_MAX = 64 };
 
 struct mr_engine_options {
-    const char *device;     /* "cpu"; there is no default */
-    uint32_t threads;       /* 1 to MR_ENGINE_THREADS_MAX */
-    const char *isa;        /* NULL: the best that this machine has; or a name that mr_engine_isa can return */
+    const char *device; /* "cpu"; there is no default */
+    uint32_t threads;   /* 1 to MR_ENGINE_THREADS_MAX */
+    const char *isa;    /* NULL: the best that this machine has; or a name that mr_engine_isa can return */
 };
 
 enum mr_diverged_reason {

@@ -114,9 +114,12 @@ static inline void mr_layer_forward(const struct mr_network_layer *layer, const 
 {
     switch (layer->kind) {
     case MR_LAYER_LINEAR: {
-        const struct mr_linear linear = {weights + layer->weight_re, weights + layer->weight_im,
-                                         weights + layer->bias_re,   weights + layer->bias_im,
-                                         layer->in,                  layer->out};
+        const struct mr_linear linear = {weights + layer->weight_re,
+                                         weights + layer->weight_im,
+                                         weights + layer->bias_re,
+                                         weights + layer->bias_im,
+                                         layer->in,
+                                         layer->out};
         mr_linear_forward(&linear, in, out);
         return;
     }

@@ -139,11 +139,12 @@ struct mr_run_spec {
     struct {
         char version_id[MR_SPEC_VERSION_ID_SIZE];
         struct mr_sha256 content_hash;
-    } restart_from;                           /* if `restarts` */
+    } restart_from;                       /* if `restarts` */
     uint64_t max_rows, max_payload_bytes; /* 0: the service's own limit */
 };
 
-/* Checks all of `wire` (rule O10). On failure REJECT "bad_spec", `ret_fault` says where, and `ret_spec` is untouched. */
+/* Checks all of `wire` (rule O10). On failure REJECT "bad_spec", `ret_fault` says where, and `ret_spec` is untouched.
+ */
 MR_MUST_USE struct mr_error mr_run_spec_decode(const Millrace__Run__V1__RunSpec *wire, struct mr_run_spec *ret_spec,
                                                struct mr_field_fault *ret_fault);
 /* The same from packed bytes; bytes that are no RunSpec are the fault of path "". */
@@ -171,7 +172,7 @@ struct mr_message_facts {
     float loss;
 };
 enum { MR_MESSAGE_SIZE = 1024 };
-/* The commit message: a checked template filled in. The loss has nine significant digits. */
+/* The commit message: a checked template filled in. The loss has nine significant digits. Cut to fit. */
 void mr_message_render(const char *message_template, const struct mr_message_facts *facts,
                        char ret_text[MR_MESSAGE_SIZE]);
 

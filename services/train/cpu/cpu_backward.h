@@ -88,7 +88,8 @@ static inline void cpu_csilu_backward(struct mr_row in, struct mr_row out_gradie
     }
 }
 
-/* With m = |z| and m + b > 0, out = (1 + b/m) z: the gradient is (1 + b/m) g - z (b/m^3) (z . g), and (z . g)/m for b. */
+/* With m = |z| and m + b > 0, out = (1 + b/m) z: the gradient is (1 + b/m) g - z (b/m^3) (z . g), and (z . g)/m for b.
+ */
 static inline void cpu_modrelu_backward(const struct cpu_layer_pass *pass, const float *bias, float *bias_gradient)
 {
     for (size_t o = 0; o < pass->layer->out; o++) {

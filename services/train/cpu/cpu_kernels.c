@@ -85,9 +85,7 @@ static void prepare(const struct cpu_step *step, uint64_t row, struct cpu_room *
             room->target_im[j] = batch->targets[2 * (row * job->outputs + j) + 1];
         }
         return;
-    case MR_BATCH_CONTRACTS:
-        memcpy(contract, batch->contracts + row * MR_CONTRACT_FIELDS, sizeof contract);
-        break;
+    case MR_BATCH_CONTRACTS: memcpy(contract, batch->contracts + row * MR_CONTRACT_FIELDS, sizeof contract); break;
     case MR_BATCH_SOBOL: mr_sobol_contract(&job->spec.pricing, batch->sobol_start + row, contract); break;
     }
     mr_network_scale(&job->spec.pricing, contract, inputs.re);

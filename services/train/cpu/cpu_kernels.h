@@ -30,19 +30,19 @@ struct cpu_job {
 
 /* One thread's memory, allocated once per model. */
 struct cpu_room {
-    float *memory; /* the owner of all below */
+    float *memory;                                                               /* the owner of all below */
     float *normals, *sums, *y, *ratio, *sine, *cosine, *turn_sine, *turn_cosine; /* a chunk each */
     struct cpu_tree sine_tree, cosine_tree, ratio_tree;
-    float *paths;       /* terminal ratios of a whole contract; for the FFT target */
+    float *paths; /* terminal ratios of a whole contract; for the FFT target */
     float *target_re, *target_im;
-    float *activations; /* re and im of every layer's output, the inputs first */
+    float *activations;                /* re and im of every layer's output, the inputs first */
     float *gradient_in, *gradient_out; /* re and im of one layer, width_max each */
 };
 
 struct cpu_step {
     const struct cpu_job *job;
     const struct mr_batch *batch;
-    uint64_t samples;       /* of the model before the step: the first row's contract counter */
+    uint64_t samples; /* of the model before the step: the first row's contract counter */
     const float *weights;
     const float *transposed; /* the weights with every matrix as (out, in) */
     float *gradients;        /* MR_GRADIENT_SHARDS rows of the network's parameters */
@@ -55,7 +55,7 @@ struct cpu_update {
     float *new_weights, *new_first, *new_second;
     float beta1, beta2, epsilon, decay; /* decay is weight_decay times the rate */
     float rate, clip_scale;
-    float correction1, correction2;     /* 1 - beta^t */
+    float correction1, correction2; /* 1 - beta^t */
 };
 
 struct cpu_kernels {

@@ -102,7 +102,8 @@ static void cut_room(const struct cpu_job *job, struct cutter *cutter, struct cp
     float **const chunks[] = {&ret_room->normals, &ret_room->y,         &ret_room->ratio,      &ret_room->sine,
                               &ret_room->cosine,  &ret_room->turn_sine, &ret_room->turn_cosine};
     for (size_t i = 0; i < MR_COUNT_OF(chunks); i++) {
-        *chunks[i] = cut(cutter, MR_CHUNK_PATHS);
+        /* Apart by more than 4 KiB: equal low address bits of loads and stores would stall each other. */
+        *chunks[i] = cut(cutter, MR_CHUNK_PATHS + 80);
     }
     ret_room->sums = cut(cutter, 2 * outputs);
     ret_room->cosine_tree = cut_tree(cutter, outputs);

@@ -41,14 +41,14 @@ static inline void cpu_normals(const struct mr_simulation *simulation, const str
     const uint32_t high = (uint32_t)(market->counter >> 32);
     const uint64_t seed = simulation->seed;
     for (uint32_t q = 0; q < blocks; q++) {
-        const struct mr_philox_words words = mr_philox((struct mr_philox_words){{chunk * blocks + q, stream, low, high}},
-                                                       seed);
+        const struct mr_philox_words words =
+            mr_philox((struct mr_philox_words){{chunk * blocks + q, stream, low, high}}, seed);
         mr_normals(words.word[0], words.word[1], &normals[q], &normals[blocks + q]);
         mr_normals(words.word[2], words.word[3], &normals[2 * blocks + q], &normals[3 * blocks + q]);
     }
     if (simulation->antithetic) {
         const uint32_t half = paths / 2;
-        for (uint32_t p = 0; p < half; p++) {
+        for (size_t p = 0; p < half; p++) {
             normals[half + p] = -normals[p];
         }
     }
@@ -65,11 +65,11 @@ static inline void cpu_log_euler(const struct mr_simulation *simulation, const s
     memset(y, 0, MR_CHUNK_PATHS * sizeof *y);
     for (uint32_t timestep = 0; timestep < simulation->timesteps; timestep++) {
         cpu_normals(simulation, market, chunk, timestep, paths, room->normals);
-        for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+        for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
             y[p] += normals[p];
         }
     }
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         y[p] = mr_fma(spread, y[p], shift);
     }
 }
@@ -80,7 +80,7 @@ static inline void cpu_ratios(const struct cpu_market *market, struct cpu_room *
     const float *restrict y = room->y;
     float *restrict ratio = room->ratio;
     const float deviation = market->deviation;
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         ratio[p] = mr_exp(deviation * y[p]);
     }
 }
@@ -97,18 +97,18 @@ static inline void cpu_simple_euler(const struct mr_simulation *simulation, cons
     const float spread = market->volatility * mr_sqrt(dt);
     const float discount = mr_exp(-(market->drift * market->years));
     const float inverse = market->deviation < CPU_DEVIATION_MIN ? 0.0f : 1.0f / market->deviation;
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         ratio[p] = 1.0f;
     }
     for (uint32_t timestep = 0; timestep < simulation->timesteps; timestep++) {
         cpu_normals(simulation, market, chunk, timestep, paths, room->normals);
-        for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+        for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
             const float growth = mr_fma(spread, normals[p], drift);
             const float next = mr_fma(ratio[p], growth, ratio[p]);
             ratio[p] = next < 0.0f ? -next : next;
         }
     }
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         ratio[p] = ratio[p] * discount;
         y[p] = mr_log(ratio[p]) * inverse;
     }
@@ -128,17 +128,30 @@ static inline void cpu_paths(const struct mr_simulation *simulation, const struc
     mr_unreachable(__func__);
 }
 
-/* Rule A5 for one chunk. */
-static inline float cpu_chunk_sum(const float *terms, uint32_t count)
+/* Eight lanes in one register, where there is one. */
+typedef float cpu_lanes8 __attribute__((vector_size(32)));
+
+static inline void cpu_add8(cpu_lanes8 *sum, const float *terms)
 {
-    float lanes[MR_LANES] = {0};
-    uint32_t at = 0;
+    cpu_lanes8 loaded;
+    memcpy(&loaded, terms, sizeof loaded);
+    *sum += loaded;
+}
+
+/* Rule A5 for one chunk. */
+static inline float cpu_chunk_sum(const float *terms, size_t count)
+{
+    cpu_lanes8 sum[MR_LANES / 8] = {{0}};
+    float lanes[MR_LANES];
+    size_t at = 0;
     for (; at + MR_LANES <= count; at += MR_LANES) {
-        for (uint32_t lane = 0; lane < MR_LANES; lane++) {
-            lanes[lane] += terms[at + lane];
-        }
+        cpu_add8(&sum[0], terms + at);
+        cpu_add8(&sum[1], terms + at + 8);
+        cpu_add8(&sum[2], terms + at + 16);
+        cpu_add8(&sum[3], terms + at + 24);
     }
-    for (uint32_t lane = 0; at + lane < count; lane++) {
+    memcpy(lanes, sum, sizeof lanes);
+    for (size_t lane = 0; at + lane < count; lane++) {
         lanes[lane] += terms[at + lane];
     }
     return mr_sum_lanes(lanes);
@@ -151,7 +164,7 @@ static inline void cpu_start_angles(uint32_t j, float turns_per_y, struct cpu_ro
     float *restrict sine = room->sine;
     float *restrict cosine = room->cosine;
     const float frequency = (float)j;
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         mr_sincos_turns(frequency * (y[p] * turns_per_y), &sine[p], &cosine[p]);
     }
 }
@@ -162,7 +175,7 @@ static inline void cpu_start_turn(float turns_per_y, struct cpu_room *room)
     const float *restrict y = room->y;
     float *restrict sine = room->turn_sine;
     float *restrict cosine = room->turn_cosine;
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         mr_sincos_turns(y[p] * turns_per_y, &sine[p], &cosine[p]);
     }
 }
@@ -173,7 +186,7 @@ static inline void cpu_rotate(struct cpu_room *room)
     float *restrict cosine = room->cosine;
     const float *restrict turn_sine = room->turn_sine;
     const float *restrict turn_cosine = room->turn_cosine;
-    for (uint32_t p = 0; p < MR_CHUNK_PATHS; p++) {
+    for (size_t p = 0; p < MR_CHUNK_PATHS; p++) {
         const float c = mr_fma(cosine[p], turn_cosine[p], -(sine[p] * turn_sine[p]));
         sine[p] = mr_fma(sine[p], turn_cosine[p], cosine[p] * turn_sine[p]);
         cosine[p] = c;

@@ -45,8 +45,8 @@ static void combine_item(void *context, uint64_t index, uint32_t thread)
     struct mr_model *model = c->model;
     const uint64_t parameters = model->job.network.parameters;
     (void)thread;
-    model->range_squares[index] = model->engine->kernels->combine(
-        model->gradients, parameters, index * MR_CHUNK_PATHS, range_end(index, parameters));
+    model->range_squares[index] = model->engine->kernels->combine(model->gradients, parameters, index * MR_CHUNK_PATHS,
+                                                                  range_end(index, parameters));
 }
 
 static void update_item(void *context, uint64_t index, uint32_t thread)
