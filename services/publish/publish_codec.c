@@ -3,67 +3,18 @@
 #include "millrace/metric/v1/metric.pb-c.h"
 #include "millrace/step/v1/step.pb-c.h"
 #include "millrace/version/v1/version.pb-c.h"
-
-#include <string.h>
-
-static void *arena_alloc(void *arena, size_t size)
-{
-    return mr_arena_alloc(arena, size);
-}
-
-static void arena_keep(void *arena, void *pointer)
-{
-    (void)arena;
-    (void)pointer; /* freed with the arena */
-}
-
-static ProtobufCAllocator allocator_of(struct mr_arena *arena)
-{
-    return (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_keep, .allocator_data = arena};
-}
+#include "millrace/wire.h"
 
 static struct mr_error unreadable(const char *message, const char *why)
 {
     return mr_error_make(MR_ERROR_REJECT, "unreadable", 0, "%s: %s", message, why);
 }
 
-static struct mr_error pack(const ProtobufCMessage *message, struct mr_arena *arena, struct mr_bytes *ret_value)
+/* Bytes that are no message, or an arena that is full: protobuf-c answers NULL to both. */
+static struct mr_error not_unpacked(const char *message, const struct mr_wire_memory *memory)
 {
-    const size_t size = protobuf_c_message_get_packed_size(message);
-    uint8_t *bytes = mr_arena_alloc(arena, size + 1);
-    if (bytes == NULL) {
-        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "%zu bytes for %s", size, message->descriptor->name);
-    }
-    protobuf_c_message_pack(message, bytes);
-    *ret_value = mr_bytes_of(bytes, size);
-    return mr_ok();
-}
-
-/* ---- Stamp ----------------------------------------------------------------------------------------------- */
-
-struct wire_stamp {
-    Millrace__Common__V1__Stamp stamp;
-    Millrace__Common__V1__Origin origin;
-    Millrace__Common__V1__Offset prev;
-    uint8_t log_id[MR_LOG_ID_SIZE];
-    char model_id[MR_ID_SIZE];
-};
-
-static void stamp_to_wire(const struct mr_stage_stamp *stamp, struct wire_stamp *ret_wire)
-{
-    millrace__common__v1__stamp__init(&ret_wire->stamp);
-    millrace__common__v1__origin__init(&ret_wire->origin);
-    millrace__common__v1__offset__init(&ret_wire->prev);
-    memcpy(ret_wire->log_id, stamp->log_id.bytes, MR_LOG_ID_SIZE);
-    MR_ASSERT(strlen(stamp->model_id) < sizeof ret_wire->model_id);
-    strcpy(ret_wire->model_id, stamp->model_id);
-    ret_wire->origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, ret_wire->log_id};
-    ret_wire->origin.partition = stamp->partition;
-    ret_wire->origin.offset = stamp->origin;
-    ret_wire->prev.value = stamp->prev;
-    ret_wire->stamp.model_id = ret_wire->model_id;
-    ret_wire->stamp.origin = &ret_wire->origin;
-    ret_wire->stamp.prev = stamp->has_prev ? &ret_wire->prev : NULL;
+    return memory->out ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "unpacking %s", message)
+                       : unreadable(message, "not a protobuf message");
 }
 
 /* ---- Metrics --------------------------------------------------------------------------------------------- */
@@ -187,17 +138,18 @@ struct mr_error publish_metric_of_step(struct mr_bytes step_trained, const struc
                                        struct mr_arena *arena, struct mr_bytes *ret_value,
                                        struct publish_progress *ret_progress)
 {
-    ProtobufCAllocator allocator = allocator_of(arena);
+    struct mr_wire_memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Step__V1__StepTrained *step =
         millrace__step__v1__step_trained__unpack(&allocator, step_trained.size, step_trained.data);
     if (step == NULL) {
-        return unreadable("StepTrained", "not a protobuf message");
+        return not_unpacked("StepTrained", &memory);
     }
-    struct wire_stamp wire_stamp;
-    stamp_to_wire(stamp, &wire_stamp);
+    struct mr_wire_stamp wire_stamp;
+    mr_wire_stamp_init(&wire_stamp, stamp);
     struct wire_metric wire;
     millrace__metric__v1__metric_published__init(&wire.metric);
-    wire.metric.stamp = &wire_stamp.stamp;
+    wire.metric.stamp = &wire_stamp.message;
     wire.metric.run_id = step->run_id;
     wire.metric.step = step->step;
     if (!event_to_wire(step, &wire)) {
@@ -206,7 +158,7 @@ struct mr_error publish_metric_of_step(struct mr_bytes step_trained, const struc
     struct publish_progress progress;
     MR_TRY(progress_of(&wire.metric, &progress));
     progress.model_id = stamp->model_id;
-    MR_TRY(pack(&wire.metric.base, arena, ret_value));
+    MR_TRY(mr_wire_pack(&wire.metric.base, arena, ret_value));
     *ret_progress = progress;
     return mr_ok();
 }
@@ -214,10 +166,11 @@ struct mr_error publish_metric_of_step(struct mr_bytes step_trained, const struc
 struct mr_error publish_metric_read(struct mr_bytes metric_published, struct mr_arena *arena,
                                     struct publish_progress *ret_progress)
 {
-    ProtobufCAllocator allocator = allocator_of(arena);
+    struct mr_wire_memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Metric__V1__MetricPublished *metric =
         millrace__metric__v1__metric_published__unpack(&allocator, metric_published.size, metric_published.data);
-    return metric == NULL ? unreadable("MetricPublished", "not a protobuf message") : progress_of(metric, ret_progress);
+    return metric == NULL ? not_unpacked("MetricPublished", &memory) : progress_of(metric, ret_progress);
 }
 
 /* ---- Versions -------------------------------------------------------------------------------------------- */
@@ -255,21 +208,22 @@ struct mr_error publish_version_of_commit(struct mr_bytes version_committed, con
                                           struct mr_arena *arena, struct mr_bytes *ret_value,
                                           struct publish_version *ret_version)
 {
-    ProtobufCAllocator allocator = allocator_of(arena);
+    struct mr_wire_memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Version__V1__VersionCommitted *committed =
         millrace__version__v1__version_committed__unpack(&allocator, version_committed.size, version_committed.data);
     if (committed == NULL) {
-        return unreadable("VersionCommitted", "not a protobuf message");
+        return not_unpacked("VersionCommitted", &memory);
     }
     struct publish_version version;
     MR_TRY(version_of(committed->version, &version));
-    struct wire_stamp wire_stamp;
-    stamp_to_wire(stamp, &wire_stamp);
+    struct mr_wire_stamp wire_stamp;
+    mr_wire_stamp_init(&wire_stamp, stamp);
     Millrace__Version__V1__VersionPublished published;
     millrace__version__v1__version_published__init(&published);
-    published.stamp = &wire_stamp.stamp;
+    published.stamp = &wire_stamp.message;
     published.version = committed->version;
-    MR_TRY(pack(&published.base, arena, ret_value));
+    MR_TRY(mr_wire_pack(&published.base, arena, ret_value));
     *ret_version = version;
     return mr_ok();
 }
@@ -277,9 +231,9 @@ struct mr_error publish_version_of_commit(struct mr_bytes version_committed, con
 struct mr_error publish_version_read(struct mr_bytes version_published, struct mr_arena *arena,
                                      struct publish_version *ret_version)
 {
-    ProtobufCAllocator allocator = allocator_of(arena);
+    struct mr_wire_memory memory = {.arena = arena};
+    ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Version__V1__VersionPublished *published =
         millrace__version__v1__version_published__unpack(&allocator, version_published.size, version_published.data);
-    return published == NULL ? unreadable("VersionPublished", "not a protobuf message")
-                             : version_of(published->version, ret_version);
+    return published == NULL ? not_unpacked("VersionPublished", &memory) : version_of(published->version, ret_version);
 }
