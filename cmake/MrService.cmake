@@ -1,4 +1,5 @@
-# mr_add_service(<name> CORE ... EFFECTS ... LIBS ...): <name>_core (pure), <name>_effects and the executable millrace-<name>.
+# mr_add_service(<name> CORE ... EFFECTS ... LIBS ...): <name>_core (pure), <name>_effects and the executable
+# millrace-<name>.
 function(mr_add_service name)
   cmake_parse_arguments(ARG "" "" "CORE;EFFECTS;LIBS" ${ARGN})
   mr_add_core(${name}_core SOURCES ${ARG_CORE})

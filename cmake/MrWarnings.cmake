@@ -13,7 +13,8 @@ target_compile_options(mr_options INTERFACE
   "$<$<COMPILE_LANGUAGE:C>:${mr_warnings}>"
   "$<$<COMPILE_LANG_AND_ID:C,Clang>:-Wcovered-switch-default>")
 if(MR_SANITIZE)
-  target_compile_options(mr_options INTERFACE -fsanitize=${MR_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(mr_options INTERFACE
+    -fsanitize=${MR_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(mr_options INTERFACE -fsanitize=${MR_SANITIZE})
 endif()
 set(CMAKE_C_EXTENSIONS OFF)

@@ -54,7 +54,8 @@ struct mr_service_config {
     MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "2", 0, 1000, NULL,                                 \
                     "How long a produced record may wait for others.")
 #define MR_SERVICE_STORE_ROW(type)                                                                                     \
-    MR_SERVICE_ROW_(type, "store", store, MR_OPTION_TEXT, NULL, 0, 0, NULL, "Object store: file:///dir or s3://bucket/prefix.")
+    MR_SERVICE_ROW_(type, "store", store, MR_OPTION_TEXT, NULL, 0, 0, NULL,                                            \
+                    "Object store: file:///dir or s3://bucket/prefix.")
 /* clang-format on */
 
 struct mr_service {
