@@ -428,6 +428,7 @@ START_TEST(what_was_not_acknowledged_gives_its_block_back)
     ck_assert_uint_eq(mr_arena_owner_usage(owner).blocks_leased, 1);
     memory_broker_hold_writes(rig->broker, false);
     service_rig_restart(rig);
+    ck_assert_uint_eq(mr_arena_owner_usage(owner).blocks_leased, 0);
     service_rig_run(rig);
     /* It got into the log all the same, and its lease is lost; or it is staged once more. */
     Millrace__Batch__V1__Staged *message = staged("m", 0);
