@@ -54,12 +54,13 @@ enum persist_state_kind {
     PERSIST_STATE_WALKING, /* head is at our position or past it: which version stands there? */
     PERSIST_STATE_READING_SPOOL,
     PERSIST_STATE_PUTTING_CHECKPOINT,
-    PERSIST_STATE_COMPARING_CHECKPOINT, /* it exists: are they our bytes? */
+    PERSIST_STATE_COMPARING_CHECKPOINT, /* it exists, or no answer came: are they our bytes? */
     PERSIST_STATE_PUTTING_HASH,
     PERSIST_STATE_COMPARING_HASH,
     PERSIST_STATE_PUTTING_METADATA,
     PERSIST_STATE_COMPARING_METADATA,
     PERSIST_STATE_PUTTING_AUDIT,
+    PERSIST_STATE_COMPARING_AUDIT,
     PERSIST_STATE_SWAPPING_HEAD,
     PERSIST_STATE_SETTLING,     /* the swap was not answered by a yes: what does head say now? */
     PERSIST_STATE_WALKING_BACK, /* head is past our counter: is ours below it? */
@@ -145,6 +146,7 @@ enum persist_decision_kind {
     PERSIST_DECISION_PUT_METADATA,
     PERSIST_DECISION_COMPARE_METADATA,
     PERSIST_DECISION_PUT_AUDIT,
+    PERSIST_DECISION_COMPARE_AUDIT,
     PERSIST_DECISION_SWAP_HEAD, /* the same bytes under the same condition each time */
     PERSIST_DECISION_WAIT,
     PERSIST_DECISION_EMIT,    /* the version event; the checkpoint is resolved, and then its spool object removed */
@@ -157,7 +159,7 @@ enum persist_decision_kind {
 
 enum persist_wait {
     PERSIST_WAIT_LOCAL_PENDING = 1, /* the store does not answer: what is here is not there yet */
-    PERSIST_WAIT_OUTCOME_UNKNOWN,   /* a write may have been applied: it is repeated and compared */
+    PERSIST_WAIT_OUTCOME_UNKNOWN,   /* a write was not answered, and is not to be seen: it is repeated */
     PERSIST_WAIT_NOT_FAST_FORWARD,  /* an ancestor may still come; only this model waits */
     PERSIST_WAIT_LAST = PERSIST_WAIT_NOT_FAST_FORWARD,
 };

@@ -165,11 +165,9 @@ static void put_file(struct persist_commit *commit, const char *file, struct mr_
     put(commit, key, body, if_absent);
 }
 
-static void compare_file(struct persist_commit *commit, const char *file, struct mr_bytes ours)
+static void compare(struct persist_commit *commit, const char *key, struct mr_bytes ours)
 {
-    char key[MR_VERSION_KEY_SIZE];
     struct mr_buffer body = {0};
-    key_of(commit, file, key);
     const struct mr_store_result result = mr_store_get(commit->store, key, &body);
     const bool same = mr_bytes_equal(mr_buffer_view(&body), ours);
     if (result.outcome == MR_STORE_DONE && !same) {
@@ -180,6 +178,13 @@ static void compare_file(struct persist_commit *commit, const char *file, struct
            : same                          ? PERSIST_FINDING_SAME
                                            : PERSIST_FINDING_DIFFERENT);
     mr_buffer_deinit(&body);
+}
+
+static void compare_file(struct persist_commit *commit, const char *file, struct mr_bytes ours)
+{
+    char key[MR_VERSION_KEY_SIZE];
+    key_of(commit, file, key);
+    compare(commit, key, ours);
 }
 
 static enum persist_finding find_own_metadata(struct persist_commit *commit, const struct mr_buffer *body)
@@ -278,6 +283,7 @@ void persist_commit_perform(struct persist_commit *commit)
     case PERSIST_DECISION_PUT_METADATA: put_file(commit, "metadata.json", mr_buffer_view(&commit->metadata)); return;
     case PERSIST_DECISION_COMPARE_METADATA: compare_metadata(commit); return;
     case PERSIST_DECISION_PUT_AUDIT: put_audit(commit); return;
+    case PERSIST_DECISION_COMPARE_AUDIT: compare(commit, commit->audit_key, mr_buffer_view(&commit->audit)); return;
     case PERSIST_DECISION_SWAP_HEAD: swap_head(commit); return;
     case PERSIST_DECISION_WAIT:
     case PERSIST_DECISION_EMIT:

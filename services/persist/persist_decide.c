@@ -306,15 +306,15 @@ static struct persist_step when_reading_spool(const struct persist_state *state,
     mr_unreachable(__func__);
 }
 
-/* A put if absent. Repeating it is safe: if the first one was applied, the second finds it, and it is compared. */
+/* A put if absent. Whether it was answered by "exists" or not at all: what stands there is read and compared. */
 static struct persist_step when_putting(const struct persist_state *state, enum mr_store_outcome outcome,
-                                        struct persist_step done, struct persist_step exists)
+                                        struct persist_step done, struct persist_step compare)
 {
     switch (outcome) {
     case MR_STORE_DONE: return done;
-    case MR_STORE_PRECONDITION_FAILED: return exists;
+    case MR_STORE_PRECONDITION_FAILED:
+    case MR_STORE_UNKNOWN: return compare;
     case MR_STORE_DENIED: return refuse(state, PERSIST_REFUSE_DENIED);
-    case MR_STORE_UNKNOWN: return wait_in(state, state->kind, PERSIST_WAIT_OUTCOME_UNKNOWN);
     case MR_STORE_MISSING: /* the bucket, say: the object cannot be meant */
     case MR_STORE_CONFLICT:
     case MR_STORE_THROTTLED:
@@ -323,13 +323,14 @@ static struct persist_step when_putting(const struct persist_state *state, enum 
     mr_unreachable(__func__);
 }
 
-/* What exists under our version's name is read. If it is gone meanwhile, it is put again. */
+/* What stands under our version's name is read. If nothing does, it is put again: a first put that comes late finds the
+ * second, or is found by it, and both have the same bytes. */
 static struct persist_step when_comparing(const struct persist_state *state, enum mr_store_outcome outcome,
-                                          enum persist_finding finding, struct persist_step same,
-                                          enum persist_state_kind put_again, enum persist_stop differs)
+                                          enum persist_finding finding, enum persist_state_kind put_again,
+                                          struct persist_step same, struct persist_step different)
 {
     if (outcome == MR_STORE_MISSING) {
-        return wait_in(state, put_again, PERSIST_WAIT_LOCAL_PENDING);
+        return wait_in(state, put_again, PERSIST_WAIT_OUTCOME_UNKNOWN);
     }
     if (outcome != MR_STORE_DONE) {
         return unread(state, outcome);
@@ -337,7 +338,7 @@ static struct persist_step when_comparing(const struct persist_state *state, enu
     switch (finding) {
     case PERSIST_FINDING_SAME: return same;
     case PERSIST_FINDING_DIFFERENT:
-    case PERSIST_FINDING_BROKEN: return stop(state, differs);
+    case PERSIST_FINDING_BROKEN: return different;
     case PERSIST_FINDING_ADOPTED:
     case PERSIST_FINDING_NONE:
     case PERSIST_FINDING_RECORD:
@@ -351,12 +352,56 @@ static struct persist_step when_comparing(const struct persist_state *state, enu
 static struct persist_step when_comparing_metadata(const struct persist_state *state, enum mr_store_outcome outcome,
                                                    enum persist_finding finding, const struct persist_record *record)
 {
-    struct persist_step next = go(state, PERSIST_STATE_PUTTING_AUDIT, PERSIST_DECISION_PUT_AUDIT);
+    struct persist_step same = go(state, PERSIST_STATE_PUTTING_AUDIT, PERSIST_DECISION_PUT_AUDIT);
     if (outcome == MR_STORE_DONE && finding == PERSIST_FINDING_ADOPTED) {
-        next.next.record_hash = record->record_hash; /* head names what is stored */
-        return next;
+        same.next.record_hash = record->record_hash; /* head names what is stored */
+        return same;
     }
-    return when_comparing(state, outcome, finding, next, PERSIST_STATE_PUTTING_METADATA, PERSIST_STOP_METADATA_DIFFERS);
+    return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_METADATA, same,
+                          stop(state, PERSIST_STOP_METADATA_DIFFERS));
+}
+
+/* The objects of a version, in their order. */
+static struct persist_step when_writing(const struct persist_state *state, enum mr_store_outcome outcome,
+                                        enum persist_finding finding, const struct persist_record *record)
+{
+    const struct persist_step hash = go(state, PERSIST_STATE_PUTTING_HASH, PERSIST_DECISION_PUT_HASH);
+    const struct persist_step metadata = go(state, PERSIST_STATE_PUTTING_METADATA, PERSIST_DECISION_PUT_METADATA);
+    const struct persist_step audit = go(state, PERSIST_STATE_PUTTING_AUDIT, PERSIST_DECISION_PUT_AUDIT);
+    const struct persist_step swap = go(state, PERSIST_STATE_SWAPPING_HEAD, PERSIST_DECISION_SWAP_HEAD);
+    switch (state->kind) {
+    case PERSIST_STATE_PUTTING_CHECKPOINT:
+        return when_putting(state, outcome, hash,
+                            go(state, PERSIST_STATE_COMPARING_CHECKPOINT, PERSIST_DECISION_COMPARE_CHECKPOINT));
+    case PERSIST_STATE_COMPARING_CHECKPOINT:
+        return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_CHECKPOINT, hash,
+                              stop(state, PERSIST_STOP_PAYLOAD_DIFFERS));
+    case PERSIST_STATE_PUTTING_HASH:
+        return when_putting(state, outcome, metadata,
+                            go(state, PERSIST_STATE_COMPARING_HASH, PERSIST_DECISION_COMPARE_HASH));
+    case PERSIST_STATE_COMPARING_HASH:
+        return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_HASH, metadata,
+                              stop(state, PERSIST_STOP_HASH_DIFFERS));
+    case PERSIST_STATE_PUTTING_METADATA:
+        return when_putting(state, outcome, audit,
+                            go(state, PERSIST_STATE_COMPARING_METADATA, PERSIST_DECISION_COMPARE_METADATA));
+    case PERSIST_STATE_COMPARING_METADATA: return when_comparing_metadata(state, outcome, finding, record);
+    case PERSIST_STATE_PUTTING_AUDIT:
+        return when_putting(state, outcome, swap,
+                            go(state, PERSIST_STATE_COMPARING_AUDIT, PERSIST_DECISION_COMPARE_AUDIT));
+    case PERSIST_STATE_COMPARING_AUDIT: /* another writer's entry about the same attempt is as good */
+        return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_AUDIT, swap, swap);
+    case PERSIST_STATE_IDLE:
+    case PERSIST_STATE_READING_HEAD:
+    case PERSIST_STATE_LISTING:
+    case PERSIST_STATE_WALKING:
+    case PERSIST_STATE_READING_SPOOL:
+    case PERSIST_STATE_SWAPPING_HEAD:
+    case PERSIST_STATE_SETTLING:
+    case PERSIST_STATE_WALKING_BACK:
+    case PERSIST_STATE_ENDED: return fault(state);
+    }
+    mr_unreachable(__func__);
 }
 
 /* ---- The swap --------------------------------------------------------------------------------------------- */
@@ -444,6 +489,7 @@ static struct persist_step elapsed(const struct persist_state *state)
     case PERSIST_STATE_PUTTING_METADATA: return go(state, state->kind, PERSIST_DECISION_PUT_METADATA);
     case PERSIST_STATE_COMPARING_METADATA: return go(state, state->kind, PERSIST_DECISION_COMPARE_METADATA);
     case PERSIST_STATE_PUTTING_AUDIT: return go(state, state->kind, PERSIST_DECISION_PUT_AUDIT);
+    case PERSIST_STATE_COMPARING_AUDIT: return go(state, state->kind, PERSIST_DECISION_COMPARE_AUDIT);
     case PERSIST_STATE_SWAPPING_HEAD: return go(state, state->kind, PERSIST_DECISION_SWAP_HEAD);
     case PERSIST_STATE_SETTLING: return go(state, state->kind, PERSIST_DECISION_READ_HEAD);
     case PERSIST_STATE_IDLE:
@@ -462,26 +508,13 @@ static struct persist_step answered(const struct persist_state *state, enum mr_s
     case PERSIST_STATE_WALKING_BACK: return when_walking(state, outcome, finding, record);
     case PERSIST_STATE_READING_SPOOL: return when_reading_spool(state, outcome, finding, record);
     case PERSIST_STATE_PUTTING_CHECKPOINT:
-        return when_putting(state, outcome, go(state, PERSIST_STATE_PUTTING_HASH, PERSIST_DECISION_PUT_HASH),
-                            go(state, PERSIST_STATE_COMPARING_CHECKPOINT, PERSIST_DECISION_COMPARE_CHECKPOINT));
     case PERSIST_STATE_COMPARING_CHECKPOINT:
-        return when_comparing(state, outcome, finding, go(state, PERSIST_STATE_PUTTING_HASH, PERSIST_DECISION_PUT_HASH),
-                              PERSIST_STATE_PUTTING_CHECKPOINT, PERSIST_STOP_PAYLOAD_DIFFERS);
     case PERSIST_STATE_PUTTING_HASH:
-        return when_putting(state, outcome, go(state, PERSIST_STATE_PUTTING_METADATA, PERSIST_DECISION_PUT_METADATA),
-                            go(state, PERSIST_STATE_COMPARING_HASH, PERSIST_DECISION_COMPARE_HASH));
     case PERSIST_STATE_COMPARING_HASH:
-        return when_comparing(state, outcome, finding,
-                              go(state, PERSIST_STATE_PUTTING_METADATA, PERSIST_DECISION_PUT_METADATA),
-                              PERSIST_STATE_PUTTING_HASH, PERSIST_STOP_HASH_DIFFERS);
     case PERSIST_STATE_PUTTING_METADATA:
-        return when_putting(state, outcome, go(state, PERSIST_STATE_PUTTING_AUDIT, PERSIST_DECISION_PUT_AUDIT),
-                            go(state, PERSIST_STATE_COMPARING_METADATA, PERSIST_DECISION_COMPARE_METADATA));
-    case PERSIST_STATE_COMPARING_METADATA: return when_comparing_metadata(state, outcome, finding, record);
-    case PERSIST_STATE_PUTTING_AUDIT: { /* an attempt that is written down already is as good */
-        const struct persist_step swap = go(state, PERSIST_STATE_SWAPPING_HEAD, PERSIST_DECISION_SWAP_HEAD);
-        return when_putting(state, outcome, swap, swap);
-    }
+    case PERSIST_STATE_COMPARING_METADATA:
+    case PERSIST_STATE_PUTTING_AUDIT:
+    case PERSIST_STATE_COMPARING_AUDIT: return when_writing(state, outcome, finding, record);
     case PERSIST_STATE_SWAPPING_HEAD: return when_swapping(state, outcome);
     case PERSIST_STATE_SETTLING: return when_settling(state, outcome, finding, record);
     case PERSIST_STATE_IDLE:

@@ -240,6 +240,7 @@ static struct mr_verdict advance(struct persist_effects *effects, struct persist
     case PERSIST_DECISION_PUT_METADATA:
     case PERSIST_DECISION_COMPARE_METADATA:
     case PERSIST_DECISION_PUT_AUDIT:
+    case PERSIST_DECISION_COMPARE_AUDIT:
     case PERSIST_DECISION_SWAP_HEAD:
         start(effects, commit, item, run_effect, effect_done);
         return verdict_of(commit, MR_VERDICT_BUSY);

@@ -67,6 +67,7 @@ const char *persist_decision_text(const struct persist_decision *decision)
     case PERSIST_DECISION_PUT_METADATA: return "put_metadata";
     case PERSIST_DECISION_COMPARE_METADATA: return "compare_metadata";
     case PERSIST_DECISION_PUT_AUDIT: return "put_audit";
+    case PERSIST_DECISION_COMPARE_AUDIT: return "compare_audit";
     case PERSIST_DECISION_SWAP_HEAD: return "swap_head";
     case PERSIST_DECISION_WAIT: return wait_text(decision->of.wait);
     case PERSIST_DECISION_EMIT: return emit_text(decision->of.emit);
@@ -93,6 +94,7 @@ const char *persist_state_text(enum persist_state_kind kind)
     case PERSIST_STATE_PUTTING_METADATA: return "putting_metadata";
     case PERSIST_STATE_COMPARING_METADATA: return "comparing_metadata";
     case PERSIST_STATE_PUTTING_AUDIT: return "putting_audit";
+    case PERSIST_STATE_COMPARING_AUDIT: return "comparing_audit";
     case PERSIST_STATE_SWAPPING_HEAD: return "swapping_head";
     case PERSIST_STATE_SETTLING: return "settling";
     case PERSIST_STATE_WALKING_BACK: return "walking_back";

@@ -145,7 +145,8 @@ static void check_order(const struct persist_state *s, const struct persist_even
         return;
     }
     if (decision == PERSIST_DECISION_SWAP_HEAD) {
-        HOLDS(s->kind == PERSIST_STATE_PUTTING_AUDIT ||
+        const bool audited = s->kind == PERSIST_STATE_PUTTING_AUDIT || s->kind == PERSIST_STATE_COMPARING_AUDIT;
+        HOLDS((audited && v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.outcome == MR_STORE_DONE) ||
               (s->kind == PERSIST_STATE_SWAPPING_HEAD && v->kind == PERSIST_EVENT_ELAPSED));
     }
 }
@@ -181,7 +182,9 @@ static void check_step(const struct persist_state *s, const struct persist_event
         (v->of.answered.outcome == MR_STORE_UNKNOWN || v->of.answered.outcome == MR_STORE_UNAVAILABLE ||
          v->of.answered.outcome == MR_STORE_THROTTLED || v->of.answered.outcome == MR_STORE_CONFLICT)) {
         HOLDS(kind == PERSIST_DECISION_WAIT ||
-              (s->kind == PERSIST_STATE_SWAPPING_HEAD && kind == PERSIST_DECISION_READ_HEAD));
+              (s->kind == PERSIST_STATE_SWAPPING_HEAD && kind == PERSIST_DECISION_READ_HEAD) ||
+              (v->of.answered.outcome == MR_STORE_UNKNOWN && kind >= PERSIST_DECISION_PUT_CHECKPOINT &&
+               kind <= PERSIST_DECISION_COMPARE_AUDIT && step->next.kind == s->kind + 1));
     }
     if (v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.outcome == MR_STORE_DENIED &&
         s->kind != PERSIST_STATE_IDLE && s->kind != PERSIST_STATE_ENDED) {

@@ -244,26 +244,37 @@ START_TEST(existing_objects)
     ck_assert_mem_eq(adopted.next.record_hash.bytes, theirs.record_hash.bytes, sizeof theirs.record_hash.bytes);
     step = read_as(step, PERSIST_FINDING_SAME);
     expect(step, "put_audit");
-    expect(got(step, MR_STORE_PRECONDITION_FAILED), "swap_head");
+    step = got(step, MR_STORE_PRECONDITION_FAILED);
+    expect(step, "compare_audit");
+    expect(read_as(step, PERSIST_FINDING_SAME), "swap_head");
+    expect(read_as(step, PERSIST_FINDING_DIFFERENT), "swap_head");
 }
 END_TEST
 
-/* Rule C6: a lost answer to a put is repeated, never believed either way. */
-START_TEST(unknown_puts_are_repeated)
+/* Rule C6: a put that was not answered is read back, and repeated only if it is not there. */
+START_TEST(unknown_puts_are_read_back)
 {
+    static const char *const rows[][2] = {{"put_checkpoint", "compare_checkpoint"},
+                                          {"put_hash", "compare_hash"},
+                                          {"put_metadata", "compare_metadata"},
+                                          {"put_audit", "compare_audit"}};
     struct persist_step step = building();
-    for (const char *const *name =
-             (const char *const[]){"put_checkpoint", "put_hash", "put_metadata", "put_audit", NULL};
-         *name != NULL; name++) {
-        expect(step, *name);
-        expect(got(step, MR_STORE_UNKNOWN), "OutcomeUnknown");
-        expect(elapsed(got(step, MR_STORE_UNKNOWN)), *name);
+    for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
+        expect(step, rows[i][0]);
+        const struct persist_step lost = got(step, MR_STORE_UNKNOWN);
+        expect(lost, rows[i][1]);
+        expect(got(lost, MR_STORE_UNAVAILABLE), "LocalPending");
+        expect(elapsed(got(lost, MR_STORE_UNAVAILABLE)), rows[i][1]);
+        expect(got(lost, MR_STORE_MISSING), "OutcomeUnknown");
+        expect(elapsed(got(lost, MR_STORE_MISSING)), rows[i][0]);
         expect(got(step, MR_STORE_UNAVAILABLE), "LocalPending");
         expect(got(step, MR_STORE_THROTTLED), "LocalPending");
         expect(got(step, MR_STORE_CONFLICT), "LocalPending");
+        expect(elapsed(got(step, MR_STORE_CONFLICT)), rows[i][0]);
         expect(got(step, MR_STORE_DENIED), "Denied");
-        step = got(step, MR_STORE_DONE);
+        step = read_as(lost, PERSIST_FINDING_SAME);
     }
+    expect(step, "swap_head");
 }
 END_TEST
 
@@ -366,7 +377,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, conflicts);
     tcase_add_test(tcase, not_fast_forward);
     tcase_add_test(tcase, existing_objects);
-    tcase_add_test(tcase, unknown_puts_are_repeated);
+    tcase_add_test(tcase, unknown_puts_are_read_back);
     tcase_add_test(tcase, lost_swaps_are_settled_by_reading_head);
     tcase_add_test(tcase, lost_genesis_is_settled);
     tcase_add_test(tcase, spool);
