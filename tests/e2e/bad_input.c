@@ -241,12 +241,12 @@ static int run_send(const char *brokers, const char *folder, void (*what)(struct
 
 static bool reason_is_right(const struct mr_log_record *record)
 {
-    struct mr_bytes expect, reason, detail = {0};
-    if (!mr_log_header_find(record, "expect", &expect) || !mr_log_header_find(record, "mr_dlq_reason", &reason)) {
+    struct mr_bytes expect, reason, detail;
+    if (!mr_log_header_find(record, "expect", &expect) || !mr_log_header_find(record, "mr_dlq_reason", &reason) ||
+        !mr_log_header_find(record, "mr_dlq_detail", &detail)) {
         fprintf(stderr, "a dead letter without its headers\n");
         return false;
     }
-    (void)mr_log_header_find(record, "mr_dlq_detail", &detail);
     if (!mr_bytes_equal(reason, expect) || detail.size == 0) {
         fprintf(stderr, "expected %.*s, got %.*s (%.*s)\n", (int)expect.size, (const char *)expect.data,
                 (int)reason.size, (const char *)reason.data, (int)detail.size, (const char *)detail.data);
