@@ -1,0 +1,182 @@
+/* The view in a real Redis: what it shows, what is kept while it is down, and that it can be built again. */
+#include "check_main.h"
+#include "publish_effects.h"
+#include "trained.h"
+
+#include <hiredis.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { TURNS_MAX = 3000, CONNECTS_MAX = 400 };
+
+static char directory[] = "/tmp/millrace-redis-XXXXXX";
+static char socket_path[64], address[80];
+static pid_t server;
+static redisContext *context;
+static struct publish_config config;
+static struct service_rig *rig;
+
+static void start_redis(void)
+{
+    server = fork();
+    ck_assert_int_ge(server, 0);
+    if (server == 0) {
+        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir",
+               directory, "--logfile", "redis.log", (char *)NULL);
+        _exit(127);
+    }
+    for (int i = 0; i < CONNECTS_MAX && context == NULL; i++) {
+        context = redisConnectUnix(socket_path);
+        if (context != NULL && context->err != 0) {
+            redisFree(context);
+            context = NULL;
+            ck_assert_msg(waitpid(server, NULL, WNOHANG) == 0, "redis-server did not start");
+            (void)usleep(10000); /* asks again until it answers */
+        }
+    }
+    ck_assert_ptr_nonnull(context);
+}
+
+static void stop_redis(void)
+{
+    redisFree(context);
+    context = NULL;
+    ck_assert_int_eq(kill(server, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(server, NULL, 0), server);
+    (void)unlink(socket_path);
+}
+
+static void begin(void)
+{
+    strcpy(directory + strlen(directory) - 6, "XXXXXX");
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
+    (void)snprintf(address, sizeof address, "unix:%s", socket_path);
+    config = (struct publish_config){
+        .redis = address, .view_interval_ms = 100, .view_probe_ms = 1000, .view_timeout_ms = 1000};
+    rig = service_rig_new(publish_effects_open, publish_effects_close, &config, NULL);
+}
+
+static void end(void)
+{
+    char log_path[96];
+    service_rig_free(rig);
+    stop_redis();
+    (void)snprintf(log_path, sizeof log_path, "%s/redis.log", directory);
+    (void)unlink(log_path);
+    (void)rmdir(directory);
+}
+
+/* One answer as text, "(nil)" for none. */
+static const char *ask(const char *first, const char *second, const char *third)
+{
+    static char text[1024];
+    const char *words[] = {first, second, third};
+    redisReply *reply = redisCommandArgv(context, third == NULL ? 2 : 3, words, NULL);
+    ck_assert_ptr_nonnull(reply);
+    if (reply->type == REDIS_REPLY_INTEGER) {
+        (void)snprintf(text, sizeof text, "%lld", reply->integer);
+    } else {
+        (void)snprintf(text, sizeof text, "%s", reply->type == REDIS_REPLY_NIL ? "(nil)" : reply->str);
+    }
+    freeReplyObject(reply);
+    return text;
+}
+
+/* Turns until the view says so. */
+static void run_until(const char *first, const char *second, const char *third, const char *expected)
+{
+    for (int i = 0; i < TURNS_MAX; i++) {
+        if (strcmp(ask(first, second, third), expected) == 0) {
+            return;
+        }
+        ck_assert(mr_stage_turn(rig->service.stage, 0, false, &rig->exit_code));
+        rig->now_ms++;
+    }
+    ck_abort_msg("%s %s is \"%s\", not \"%s\"", first, second, ask(first, second, third), expected);
+}
+
+START_TEST(the_view_shows_the_newest)
+{
+    start_redis();
+    trained_step(rig, "a", 1, -1, 1, 0.5f);
+    trained_step(rig, "a", 2, 1, 2, 0.25f);
+    trained_commit(rig, "a", 2, -1, 7);
+    run_until("HGET", "millrace:model:a", "loss", "0.25");
+    run_until("HGET", "millrace:model:a", "step", "2");
+    run_until("HGET", "millrace:run:a:r1", "samples", "64");
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "1");
+    ck_assert_ptr_nonnull(strstr(ask("GET", "millrace:model:a:head", NULL), "\"counter\":7,"));
+    ck_assert_str_eq(ask("SISMEMBER", "millrace:models", "a"), "1");
+}
+END_TEST
+
+START_TEST(a_new_version_wakes_clients)
+{
+    start_redis();
+    redisContext *client = redisConnectUnix(socket_path);
+    ck_assert_int_eq(client->err, 0);
+    redisReply *reply = redisCommand(client, "SUBSCRIBE millrace:versions:a");
+    ck_assert_ptr_nonnull(reply);
+    freeReplyObject(reply);
+    trained_commit(rig, "a", 2, -1, 7);
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "1");
+    void *message = NULL;
+    ck_assert_int_eq(redisGetReply(client, &message), REDIS_OK);
+    reply = message;
+    ck_assert_str_eq(reply->element[0]->str, "message");
+    ck_assert_ptr_nonnull(strstr(reply->element[2]->str, "\"counter\":7,"));
+    freeReplyObject(reply);
+    redisFree(client);
+}
+END_TEST
+
+START_TEST(what_happens_while_it_is_down_is_shown_after)
+{
+    start_redis();
+    trained_step(rig, "a", 1, -1, 1, 0.5f);
+    run_until("HGET", "millrace:model:a", "step", "1");
+    stop_redis();
+    trained_step(rig, "a", 2, 1, 2, 0.25f);
+    trained_commit(rig, "a", 2, -1, 0);
+    service_rig_run(rig);
+    ck_assert_str_eq(service_rig_origins(rig, MR_TOPIC_METRICS, "a"), "1 2");
+    trained_commit(rig, "a", 3, 2, 1);
+    service_rig_run(rig);
+    start_redis(); /* empty: it keeps nothing */
+    run_until("HGET", "millrace:model:a", "step", "2");
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "2");
+}
+END_TEST
+
+START_TEST(a_lost_view_is_built_again)
+{
+    start_redis();
+    trained_step(rig, "a", 1, -1, 1, 0.5f);
+    trained_commit(rig, "a", 1, -1, 4);
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "1");
+    freeReplyObject(redisCommand(context, "FLUSHALL"));
+    service_rig_restart(rig);
+    run_until("HGET", "millrace:model:a", "loss", "0.5");
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "1");
+    ck_assert_str_eq(service_rig_origins(rig, MR_TOPIC_METRICS, "a"), "1");
+}
+END_TEST
+
+static void add(TCase *tcase)
+{
+    tcase_add_checked_fixture(tcase, begin, end);
+    tcase_add_test(tcase, the_view_shows_the_newest);
+    tcase_add_test(tcase, a_new_version_wakes_clients);
+    tcase_add_test(tcase, what_happens_while_it_is_down_is_shown_after);
+    tcase_add_test(tcase, a_lost_view_is_built_again);
+}
+
+int main(void)
+{
+    (void)signal(SIGPIPE, SIG_IGN); /* as the services' main does */
+    return check_main("publish_redis", add);
+}
