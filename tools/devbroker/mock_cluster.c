@@ -1,9 +1,11 @@
 #include "mock_cluster.h"
 
-#include "fixed_port.h"
+#include "mock_hooks.h"
 
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #define MARKER_TOPIC "millrace.devbroker" /* clients know the development broker by it */
@@ -23,6 +25,17 @@ static void log_nothing(const rd_kafka_t *handle, int level, const char *facilit
     (void)text;
 }
 
+/* A signal that interrupts the cluster's thread ends it, so its threads must not take any: they inherit the mask. */
+static rd_kafka_t *host_new(rd_kafka_conf_t *conf, char *why, size_t size)
+{
+    sigset_t all, before;
+    (void)sigfillset(&all);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    rd_kafka_t *const host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, size);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return host;
+}
+
 static struct mr_error host_open(rd_kafka_t **ret_host)
 {
     char why[256];
@@ -34,7 +47,7 @@ static struct mr_error host_open(rd_kafka_t **ret_host)
         rd_kafka_conf_destroy(conf);
         return mr_error_make(MR_ERROR_FATAL, "mock_failed", 0, "librdkafka has no mock cluster: %s", why);
     }
-    rd_kafka_t *const host = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    rd_kafka_t *const host = host_new(conf, why, sizeof why);
     if (host == NULL) {
         rd_kafka_conf_destroy(conf);
         return mr_error_make(MR_ERROR_FATAL, "mock_failed", 0, "the mock cluster did not start: %s", why);
@@ -50,7 +63,9 @@ struct mr_error devbroker_cluster_open(uint16_t port, struct devbroker_cluster *
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the mock cluster");
     }
     devbroker_fix_port(port);
+    devbroker_hurry(true);
     const struct mr_error error = host_open(&made->host);
+    devbroker_hurry(false);
     if (mr_failed(error)) {
         free(made);
         if (port == 0) {
@@ -59,6 +74,9 @@ struct mr_error devbroker_cluster_open(uint16_t port, struct devbroker_cluster *
         return mr_error_make(MR_ERROR_FATAL, "port_in_use", 0, "127.0.0.1:%u: %s", port, error.detail);
     }
     made->mock = rd_kafka_handle_mock_cluster(made->host);
+    const struct rd_kafka_metadata *metadata;
+    if (rd_kafka_metadata(made->host, 1, NULL, &metadata, METADATA_WAIT_MS) == 0)
+        rd_kafka_metadata_destroy(metadata);
     *ret_cluster = made;
     return mr_ok();
 }
@@ -77,13 +95,21 @@ static struct mr_error create(struct devbroker_cluster *cluster, const char *top
     return mr_ok();
 }
 
-struct mr_error devbroker_cluster_create(struct devbroker_cluster *cluster, uint32_t partitions)
+static struct mr_error create_all(struct devbroker_cluster *cluster, uint32_t partitions)
 {
     for (size_t i = 0; mr_topics[i] != NULL; i++) {
         MR_TRY(create(cluster, mr_topics[i], partitions));
     }
     MR_TRY(create(cluster, MR_TOPIC_DEPLOYMENT, 1));
     return create(cluster, MARKER_TOPIC, 1);
+}
+
+struct mr_error devbroker_cluster_create(struct devbroker_cluster *cluster, uint32_t partitions)
+{
+    devbroker_hurry(true);
+    const struct mr_error error = create_all(cluster, partitions);
+    devbroker_hurry(false);
+    return error;
 }
 
 static struct mr_error watch_one(struct mr_log *log, struct devbroker_watch *watch,
@@ -118,7 +144,9 @@ struct mr_error devbroker_cluster_watch(struct devbroker_cluster *cluster, struc
 void devbroker_cluster_close(struct devbroker_cluster *cluster)
 {
     if (cluster != NULL) {
+        devbroker_hurry(true);
         rd_kafka_destroy(cluster->host);
+        devbroker_hurry(false);
         free(cluster);
     }
 }
