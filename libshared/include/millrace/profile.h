@@ -54,7 +54,7 @@ static inline float mr_round(float x, uint32_t *ret_integer)
     return shifted - magic;
 }
 
-/* e^x, x clamped to [-87, 88]; NaN stays NaN. Within 2 ulp. */
+/* e^x, x clamped to [-87, 88]; NaN stays NaN. Relative error below 2^-23. */
 static inline float mr_exp(float x)
 {
     uint32_t n;
@@ -73,7 +73,7 @@ static inline float mr_exp(float x)
     return (p + 1.0f) * mr_float_of((n + 127u) << 23);
 }
 
-/* ln x; below 2^-126 as of 2^-126; infinity and NaN stay. Within 2 ulp. */
+/* ln x; below 2^-126 as of 2^-126; infinity and NaN stay. Relative error below 2^-22. */
 static inline float mr_log(float x)
 {
     const float normal = x < 0x1p-126f ? 0x1p-126f : x;
@@ -98,7 +98,7 @@ static inline float mr_log(float x)
     return normal < INFINITY ? result : normal;
 }
 
-/* sin and cos of `turns` full turns; |turns| >= 2^20 counts as 0, infinity gives NaN. Within 2^-23. */
+/* sin and cos of `turns` full turns; |turns| >= 2^20 counts as 0, infinity gives NaN. Error below 2^-23. */
 static inline void mr_sincos_turns(float turns, float *ret_sin, float *ret_cos)
 {
     uint32_t quarter;
@@ -127,13 +127,13 @@ static inline void mr_sincos_turns(float turns, float *ret_sin, float *ret_cos)
     *ret_cos = mr_float_of(cos_bits ^ (((quarter + 1u) & 2u) << 30));
 }
 
-/* 1/(1 + e^-x). Within 2^-22 of the value, relative. */
+/* 1/(1 + e^-x). Relative error below 2^-22. */
 static inline float mr_sigmoid(float x)
 {
     return 1.0f / (1.0f + mr_exp(-x));
 }
 
-/* A polynomial for |x| < 0.625, else 1 - 2/(e^2|x| + 1) with the sign of x. Within 2^-22, relative. */
+/* A polynomial for |x| < 0.625, else 1 - 2/(e^2|x| + 1) with the sign of x. Relative error below 2^-22. */
 static inline float mr_tanh(float x)
 {
     const float size = x < 0.0f ? -x : x;
