@@ -2,11 +2,17 @@
 
 #include "mock_hooks.h"
 
+#include <arpa/inet.h>
+#include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define MARKER_TOPIC "millrace.devbroker" /* clients know the development broker by it */
 
@@ -56,8 +62,27 @@ static struct mr_error host_open(rd_kafka_t **ret_host)
     return mr_ok();
 }
 
+/* The mock cluster aborts when it cannot bind, so find out before. */
+static struct mr_error port_check(uint16_t port)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const int on = 1;
+    const int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool good = probe >= 0 && setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                      bind(probe, (const struct sockaddr *)&address, sizeof address) == 0;
+    const int why = errno;
+    if (probe >= 0) {
+        (void)close(probe);
+    }
+    return good ? mr_ok() : mr_error_make(MR_ERROR_FATAL, "port_in_use", why, "127.0.0.1:%u: %s", port, strerror(why));
+}
+
 struct mr_error devbroker_cluster_open(uint16_t port, struct devbroker_cluster **ret_cluster)
 {
+    if (port != 0) {
+        MR_TRY(port_check(port));
+    }
     struct devbroker_cluster *const made = calloc(1, sizeof *made);
     if (made == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the mock cluster");
@@ -68,15 +93,9 @@ struct mr_error devbroker_cluster_open(uint16_t port, struct devbroker_cluster *
     devbroker_hurry(false);
     if (mr_failed(error)) {
         free(made);
-        if (port == 0) {
-            return error;
-        }
-        return mr_error_make(MR_ERROR_FATAL, "port_in_use", 0, "127.0.0.1:%u: %s", port, error.detail);
+        return error;
     }
     made->mock = rd_kafka_handle_mock_cluster(made->host);
-    const struct rd_kafka_metadata *metadata;
-    if (rd_kafka_metadata(made->host, 1, NULL, &metadata, METADATA_WAIT_MS) == 0)
-        rd_kafka_metadata_destroy(metadata);
     *ret_cluster = made;
     return mr_ok();
 }

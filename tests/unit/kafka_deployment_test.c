@@ -1,0 +1,150 @@
+#include "memory_log.h"
+
+#include "millrace/topics.h"
+
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct memory_broker *memory;
+static struct mr_log *log_;
+
+static void open_memory(void)
+{
+    memory = memory_broker_new(1);
+    log_ = memory_log_new(memory, NULL, MR_LOG_ASSIGN);
+}
+static void close_memory(void)
+{
+    log_->ops->close(log_);
+    memory_broker_free(memory);
+}
+
+static struct mr_deployment example(void)
+{
+    struct mr_deployment d = {.partitions = 2, .predecessor_count = MR_PREDECESSORS_MAX};
+    memset(d.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
+    for (size_t i = 0; i < MR_PREDECESSORS_MAX; i++) {
+        memset(d.predecessors[i].bytes, (int)i, MR_LOG_ID_SIZE);
+    }
+    return d;
+}
+
+static void append(const struct mr_deployment *deployment)
+{
+    struct mr_buffer value = {0};
+    ck_assert(!mr_failed(mr_deployment_encode(deployment, &value)));
+    const struct mr_log_output output = {.topic = MR_TOPIC_DEPLOYMENT,
+                                         .has_key = true,
+                                         .has_value = true,
+                                         .key = mr_bytes_of_text("deployment"),
+                                         .value = mr_buffer_view(&value)};
+    (void)memory_broker_append(memory, &output);
+    mr_buffer_deinit(&value);
+}
+
+static void create_all(uint32_t partitions)
+{
+    for (size_t i = 0; mr_topics[i] != NULL; i++) {
+        memory_broker_create(memory, mr_topics[i], partitions);
+    }
+}
+
+static void refused(struct mr_error error, enum mr_error_class kind, const char *code)
+{
+    ck_assert_int_eq(error.kind, kind);
+    ck_assert_str_eq(error.code, code);
+}
+
+START_TEST(a_record_survives_its_encoding)
+{
+    const struct mr_deployment given = example();
+    struct mr_buffer value = {0};
+    ck_assert(!mr_failed(mr_buffer_append(&value, "before", 6)));
+    ck_assert(!mr_failed(mr_deployment_encode(&given, &value)));
+    struct mr_deployment got;
+    ck_assert(!mr_failed(mr_deployment_decode(mr_bytes_of(value.data + 6, value.size - 6), &got)));
+    ck_assert_mem_eq(got.log_id.bytes, given.log_id.bytes, MR_LOG_ID_SIZE);
+    ck_assert_uint_eq(got.partitions, 2);
+    ck_assert_uint_eq(got.predecessor_count, MR_PREDECESSORS_MAX);
+    ck_assert_mem_eq(got.predecessors, given.predecessors, sizeof got.predecessors);
+    mr_buffer_deinit(&value);
+}
+END_TEST
+
+START_TEST(what_is_no_deployment_is_refused)
+{
+    struct mr_deployment got = {.partitions = 77};
+    refused(mr_deployment_decode(mr_bytes_of_text("garbage"), &got), MR_ERROR_REJECT, "bad_deployment");
+    refused(mr_deployment_decode(mr_bytes_of_text(""), &got), MR_ERROR_REJECT, "bad_deployment");
+    refused(mr_deployment_decode(mr_bytes_of("\x0a\x02\x01\x02\x10\x04", 6), &got), MR_ERROR_REJECT, "bad_deployment");
+    ck_assert_uint_eq(got.partitions, 77);
+}
+END_TEST
+
+START_TEST(places_are_in_order_of_age)
+{
+    const struct mr_deployment d = example();
+    struct mr_log_id id = d.predecessors[3];
+    size_t place = 0;
+    ck_assert(mr_deployment_place(&d, &id, &place) && place == 3);
+    ck_assert(mr_deployment_place(&d, &d.log_id, &place) && place == MR_PREDECESSORS_MAX);
+    id.bytes[7] ^= 1;
+    ck_assert(!mr_deployment_place(&d, &id, &place));
+}
+END_TEST
+
+START_TEST(the_last_record_counts)
+{
+    create_all(2);
+    memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
+    struct mr_deployment d = example(), got;
+    append(&d);
+    memset(d.log_id.bytes, 0xcd, MR_LOG_ID_SIZE);
+    append(&d);
+    ck_assert(!mr_failed(mr_deployment_read(log_, &got)));
+    ck_assert_uint_eq(got.log_id.bytes[0], 0xcd);
+}
+END_TEST
+
+START_TEST(a_log_without_a_deployment_is_refused)
+{
+    struct mr_deployment got;
+    refused(mr_deployment_read(log_, &got), MR_ERROR_REJECT, "no_deployment");
+    create_all(2);
+    memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
+    refused(mr_deployment_read(log_, &got), MR_ERROR_REJECT, "no_deployment");
+    memory_broker_set_down(memory, true);
+    ck_assert_int_eq(mr_deployment_read(log_, &got).kind, MR_ERROR_TRANSIENT);
+}
+END_TEST
+
+START_TEST(another_number_of_partitions_is_refused)
+{
+    create_all(3);
+    memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
+    const struct mr_deployment d = example();
+    append(&d);
+    struct mr_deployment got;
+    refused(mr_deployment_read(log_, &got), MR_ERROR_REJECT, "log_discontinuity");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *const suite = suite_create("kafka_deployment");
+    TCase *const tests = tcase_create("deployment");
+    tcase_add_checked_fixture(tests, open_memory, close_memory);
+    tcase_add_test(tests, a_record_survives_its_encoding);
+    tcase_add_test(tests, what_is_no_deployment_is_refused);
+    tcase_add_test(tests, places_are_in_order_of_age);
+    tcase_add_test(tests, the_last_record_counts);
+    tcase_add_test(tests, a_log_without_a_deployment_is_refused);
+    tcase_add_test(tests, another_number_of_partitions_is_refused);
+    suite_add_tcase(suite, tests);
+    SRunner *const runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failures = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
