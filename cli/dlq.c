@@ -64,7 +64,7 @@ static struct mr_error set_add(struct id_set *set, const char id[DLQ_ID_SIZE])
     if (node == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "ids of dead letters");
     }
-    strcpy(node->id, id);
+    (void)snprintf(node->id, sizeof node->id, "%s", id);
     node->next = set->list;
     if (tsearch(node, &set->tree, by_id) == NULL) {
         free(node);

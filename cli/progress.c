@@ -88,7 +88,7 @@ static struct progress_model *model_of(struct progress *progress, const char *mo
     }
     struct progress_model *model = &progress->models[progress->model_count++];
     *model = (struct progress_model){.phase = "training"};
-    strcpy(model->model_id, model_id);
+    (void)snprintf(model->model_id, sizeof model->model_id, "%s", model_id);
     return model;
 }
 
@@ -102,7 +102,7 @@ static struct mr_error note_metric(struct progress *progress, const struct mr_lo
     if (model == NULL) {
         return mr_ok();
     }
-    strcpy(model->run_id, metric.run_id);
+    memcpy(model->run_id, metric.run_id, sizeof model->run_id);
     model->step = metric.step;
     if (strcmp(metric.event, "stepped") == 0) {
         model->phase = "training";
@@ -130,7 +130,7 @@ static struct mr_error note_version(struct progress *progress, const struct mr_l
     if (model != NULL) {
         model->has_version = true;
         model->version = version.counter;
-        strcpy(model->semantic_version, version.semantic_version);
+        memcpy(model->semantic_version, version.semantic_version, sizeof model->semantic_version);
     }
     return mr_ok();
 }

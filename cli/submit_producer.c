@@ -16,7 +16,7 @@ struct mr_error submit_open(const struct submit_config *config, struct submitter
         if (!mr_id_valid(mr_bytes_of_text(config->producer))) {
             return mr_error_make(MR_ERROR_REJECT, "bad_id", 0, "--producer: expected 1 to 63 of a-z 0-9 . _ -");
         }
-        strcpy(submitter.producer_id, config->producer);
+        (void)snprintf(submitter.producer_id, sizeof submitter.producer_id, "%s", config->producer);
     } else {
         /* Unique: two submits at a time must never take each other's batches for repeated ones. */
         uint8_t random[8];

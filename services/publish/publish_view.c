@@ -131,7 +131,7 @@ static struct mr_error entry_of(struct publish_view *view, const char *model_id,
 {
     struct view_entry wanted;
     MR_ASSERT(strlen(model_id) < sizeof wanted.model_id);
-    strcpy(wanted.model_id, model_id);
+    (void)snprintf(wanted.model_id, sizeof wanted.model_id, "%s", model_id);
     *ret_forgot = false;
     void *const *found = tfind(&wanted, &view->index, by_model);
     if (found != NULL) {
@@ -142,7 +142,7 @@ static struct mr_error entry_of(struct publish_view *view, const char *model_id,
     if (entry == NULL) {
         return out_of_memory();
     }
-    strcpy(entry->model_id, model_id);
+    memcpy(entry->model_id, wanted.model_id, sizeof entry->model_id);
     if (view->count == PUBLISH_VIEW_MODELS_MAX) {
         forget(view, least_missed(view), ret_forgot);
     }
@@ -188,7 +188,7 @@ struct mr_error publish_view_progress(struct publish_view *view, const struct pu
     const bool was_pending = entry_pending(entry);
     const bool same_run = entry->has_progress && strcmp(entry->run_id, progress->run_id) == 0;
     MR_ASSERT(strlen(progress->run_id) < sizeof entry->run_id);
-    strcpy(entry->run_id, progress->run_id);
+    (void)snprintf(entry->run_id, sizeof entry->run_id, "%s", progress->run_id);
     entry->phase = progress->phase;
     entry->step = progress->step;
     if (progress->has_numbers) {

@@ -4,6 +4,7 @@
 #include "trained.h"
 
 #include <hiredis.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static void start_redis(void)
             redisFree(context);
             context = NULL;
             ck_assert_msg(waitpid(server, NULL, WNOHANG) == 0, "redis-server did not start");
-            (void)usleep(10000); /* asks again until it answers */
+            (void)poll(NULL, 0, 10); /* asks again until it answers */
         }
     }
     ck_assert_ptr_nonnull(context);
@@ -51,7 +52,7 @@ static void stop_redis(void)
 
 static void begin(void)
 {
-    strcpy(directory + strlen(directory) - 6, "XXXXXX");
+    memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
     ck_assert_ptr_nonnull(mkdtemp(directory));
     (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
     (void)snprintf(address, sizeof address, "unix:%s", socket_path);

@@ -55,7 +55,7 @@ START_TEST(every_verb_is_found_by_its_words)
         char *argv[2] = {text, NULL};
         int count = 1, words = 0;
         ck_assert_uint_lt(strlen(cli_verbs[i]->words), sizeof text);
-        strcpy(text, cli_verbs[i]->words);
+        (void)snprintf(text, sizeof text, "%s", cli_verbs[i]->words);
         char *space = strchr(text, ' ');
         if (space != NULL) {
             *space = '\0';
@@ -130,7 +130,7 @@ START_TEST(a_repeated_event_is_seen_once)
     struct cli_seen seen = {0};
     for (size_t i = 0; i < MR_COUNT_OF(steps); i++) {
         struct cli_stamp stamp = {.origin = steps[i].origin, .log_id = {{steps[i].log}}};
-        strcpy(stamp.model_id, steps[i].model);
+        (void)snprintf(stamp.model_id, sizeof stamp.model_id, "%s", steps[i].model);
         bool is_new = false;
         ck_assert(!mr_failed(cli_seen_note(&seen, &stamp, &is_new)));
         ck_assert_msg(is_new == steps[i].is_new, "step %zu", i);

@@ -14,7 +14,7 @@ static char path[] = "/tmp/millrace-cli-XXXXXX";
 
 static void file_holding(const void *data, size_t size)
 {
-    strcpy(path + strlen(path) - 6, "XXXXXX");
+    memcpy(path + strlen(path) - 6, "XXXXXX", 6);
     const int descriptor = mkstemp(path);
     ck_assert_int_ge(descriptor, 0);
     ck_assert_int_eq(write(descriptor, data, size), (ssize_t)size);

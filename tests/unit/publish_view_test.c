@@ -1,6 +1,6 @@
 /* What the view is told, when, and what is kept while it is down. */
-#include "publish_view.h"
 #include "publish_redis.h"
+#include "publish_view.h"
 
 #include <check.h>
 #include <stdio.h>
