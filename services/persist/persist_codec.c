@@ -281,9 +281,12 @@ struct mr_error persist_committed_encode(const struct mr_version *version, const
 {
     char semantic_version[MR_SEMVER_SIZE];
     struct mr_wire_stamp wire_stamp;
-    Millrace__Common__V1__Origin position = MILLRACE__COMMON__V1__ORIGIN__INIT;
-    Millrace__Version__V1__Version wire = MILLRACE__VERSION__V1__VERSION__INIT;
-    Millrace__Version__V1__VersionCommitted committed = MILLRACE__VERSION__V1__VERSION_COMMITTED__INIT;
+    Millrace__Common__V1__Origin position;
+    Millrace__Version__V1__Version wire;
+    Millrace__Version__V1__VersionCommitted committed;
+    millrace__common__v1__origin__init(&position);
+    millrace__version__v1__version__init(&wire);
+    millrace__version__v1__version_committed__init(&committed);
     mr_wire_stamp_init(&wire_stamp, stamp);
     mr_semver_text(version->semantic_version, semantic_version);
     position.log_id = mr_wire_lend(mr_bytes_of(version->position.log_id, sizeof version->position.log_id));

@@ -146,10 +146,14 @@ static void produce(const char *model, int n, const char *suffix)
     spool_key(model, n, suffix, key);
     memory_store_set(process.service.store, key, text);
 
-    Millrace__Common__V1__Origin origin = MILLRACE__COMMON__V1__ORIGIN__INIT;
-    Millrace__Common__V1__Offset prev = MILLRACE__COMMON__V1__OFFSET__INIT;
-    Millrace__Common__V1__Stamp stamp = MILLRACE__COMMON__V1__STAMP__INIT;
-    Millrace__Checkpoint__V1__CheckpointProduced wire = MILLRACE__CHECKPOINT__V1__CHECKPOINT_PRODUCED__INIT;
+    Millrace__Common__V1__Origin origin;
+    Millrace__Common__V1__Offset prev;
+    Millrace__Common__V1__Stamp stamp;
+    Millrace__Checkpoint__V1__CheckpointProduced wire;
+    millrace__common__v1__origin__init(&origin);
+    millrace__common__v1__offset__init(&prev);
+    millrace__common__v1__stamp__init(&stamp);
+    millrace__checkpoint__v1__checkpoint_produced__init(&wire);
     memset(log_id, 0xab, sizeof log_id);
     origin.log_id = (ProtobufCBinaryData){sizeof log_id, log_id};
     origin.partition = mr_partition_of(mr_bytes_of_text(model), 2);
@@ -419,10 +423,13 @@ END_TEST
 START_TEST(unreadable_events_stop_their_model)
 {
     uint8_t value[128];
-    Millrace__Common__V1__Origin origin = MILLRACE__COMMON__V1__ORIGIN__INIT;
-    Millrace__Common__V1__Stamp stamp = MILLRACE__COMMON__V1__STAMP__INIT;
-    Millrace__Checkpoint__V1__CheckpointProduced wire = MILLRACE__CHECKPOINT__V1__CHECKPOINT_PRODUCED__INIT;
+    Millrace__Common__V1__Origin origin;
+    Millrace__Common__V1__Stamp stamp;
+    Millrace__Checkpoint__V1__CheckpointProduced wire;
     uint8_t log_id[MR_LOG_ID_SIZE];
+    millrace__common__v1__origin__init(&origin);
+    millrace__common__v1__stamp__init(&stamp);
+    millrace__checkpoint__v1__checkpoint_produced__init(&wire);
     memset(log_id, 0xab, sizeof log_id);
     origin.log_id = (ProtobufCBinaryData){sizeof log_id, log_id};
     origin.partition = mr_partition_of(mr_bytes_of_text("a"), 2);
