@@ -239,11 +239,16 @@ struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, u
                                     const char *detail)
 {
     const struct mr_lane *lane = item->pub.lane;
-    Millrace__Common__V1__Origin origin = MILLRACE__COMMON__V1__ORIGIN__INIT;
-    Millrace__Common__V1__Stamp stamp = MILLRACE__COMMON__V1__STAMP__INIT;
-    Millrace__Retry__V1__RetryEntry entry = MILLRACE__RETRY__V1__RETRY_ENTRY__INIT;
-    Millrace__Retry__V1__Parked parked = MILLRACE__RETRY__V1__PARKED__INIT;
-    Millrace__Retry__V1__AttemptFailed marker = MILLRACE__RETRY__V1__ATTEMPT_FAILED__INIT;
+    Millrace__Common__V1__Origin origin;
+    Millrace__Common__V1__Stamp stamp;
+    Millrace__Retry__V1__RetryEntry entry;
+    Millrace__Retry__V1__Parked parked;
+    Millrace__Retry__V1__AttemptFailed marker;
+    millrace__common__v1__origin__init(&origin);
+    millrace__common__v1__stamp__init(&stamp);
+    millrace__retry__v1__retry_entry__init(&entry);
+    millrace__retry__v1__parked__init(&parked);
+    millrace__retry__v1__attempt_failed__init(&marker);
     origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, (uint8_t *)(uintptr_t)stage->env.deployment->log_id.bytes};
     origin.partition = lane->partition;
     origin.offset = item->pub.origin;
