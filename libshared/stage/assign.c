@@ -224,7 +224,6 @@ void mr_stage_revoke(struct mr_stage *stage)
     }
     stage->down = NULL;
     stage->is_down = false;
-    stage->busy = 0;
     while (stage->partitions != NULL) {
         struct partition *partition = stage->partitions;
         stage->partitions = partition->next;

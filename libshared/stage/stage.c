@@ -127,6 +127,7 @@ struct mr_error mr_stage_emit(struct mr_stage *stage, struct mr_lane *lane, uint
 void mr_stage_work(struct mr_stage *stage, struct mr_item *item, struct mr_stage_job *job)
 {
     job->item_id = item == NULL ? 0 : item->id;
+    stage->jobs++;
     if (!mr_work_submit(stage->env.work, &job->job)) {
         mr_stage_fail(stage, MR_EXIT_SOFTWARE, "Fault", "the job queue is smaller than the windows");
     }
@@ -140,6 +141,7 @@ static void collect_jobs(struct mr_stage *stage)
     for (struct mr_job *job = mr_work_collect(stage->env.work); job != NULL; job = mr_work_collect(stage->env.work)) {
         struct mr_stage_job *mine =
             (struct mr_stage_job *)(void *)((unsigned char *)job - offsetof(struct mr_stage_job, job));
+        stage->jobs--;
         struct item *item = mine->item_id == 0 ? NULL : mr_item_find(stage, mine->item_id);
         mine->done(stage->spec.self, mine, item == NULL ? NULL : &item->pub);
     }
@@ -257,10 +259,11 @@ static struct mr_error turn(struct mr_stage *stage, uint32_t wait_ms)
     return take_events(stage, at_most);
 }
 
-/* All that was begun is settled: nothing handled, nothing unacknowledged. */
+/* All that goes on by itself has ended: no job runs, nothing is unacknowledged. A record that waits for something else
+ * (a commit, a free block) stays unresolved. */
 static bool settled(const struct mr_stage *stage)
 {
-    return stage->busy == 0 && stage->deliveries.after == &stage->deliveries;
+    return stage->jobs == 0 && stage->deliveries.after == &stage->deliveries;
 }
 
 bool mr_stage_turn(struct mr_stage *stage, uint32_t wait_ms, bool stopping, int *ret_exit)
@@ -269,7 +272,7 @@ bool mr_stage_turn(struct mr_stage *stage, uint32_t wait_ms, bool stopping, int 
         stage->stopping = true;
         stage->stop_by_ms = mr_stage_ticks_ms(stage) + stage->env.stop_wait_ms;
         mr_stage_waiting(stage, "stopping");
-        MR_TRACE(stage->env.trace, MR_TRACE_INFO, "Stopping", mr_count("busy", stage->busy));
+        MR_TRACE(stage->env.trace, MR_TRACE_INFO, "Stopping", mr_count("jobs", stage->jobs));
     }
     const struct mr_error error = turn(stage, wait_ms);
     if (mr_failed(error)) {

@@ -108,7 +108,7 @@ struct mr_stage {
     bool is_down, broker_down, stopping;
     int64_t commit_due_ms;
     int64_t stop_by_ms;
-    uint64_t busy; /* items in ITEM_HANDLED */
+    uint64_t jobs; /* given to the workers and not collected */
     struct mr_log_event *stash;
     size_t stash_count, stash_capacity;
     bool failed;

@@ -134,11 +134,8 @@ static struct mr_error apply(struct mr_stage *stage, struct item *item, const st
     if (!mr_lane_may_send(lane, mr_verdict_sends(verdict))) {
         return mr_lane_hold(lane, item, verdict);
     }
-    if (verdict->kind != MR_VERDICT_BUSY) {
+    if (verdict->kind != MR_VERDICT_BUSY && verdict->kind != MR_VERDICT_STOP_MODEL) {
         mr_stage_count(stage, verdict->decision);
-    }
-    if (item->phase == ITEM_HANDLED && verdict->kind != MR_VERDICT_BUSY) {
-        stage->busy--;
     }
     switch (verdict->kind) {
     case MR_VERDICT_EMIT:
@@ -165,12 +162,7 @@ static struct mr_error apply(struct mr_stage *stage, struct item *item, const st
         mr_stage_line(stage, MR_TRACE_WARN, verdict->decision, item, verdict->detail);
         lane->current = NULL;
         return mr_stage_park(stage, item, item->pub.attempt + 1, verdict->due_ms, verdict->detail);
-    case MR_VERDICT_BUSY:
-        if (item->phase != ITEM_HANDLED) {
-            item->phase = ITEM_HANDLED;
-            stage->busy++;
-        }
-        return mr_ok();
+    case MR_VERDICT_BUSY: item->phase = ITEM_HANDLED; return mr_ok();
     case MR_VERDICT_DEPENDENCY_DOWN:
         mr_stage_line(stage, MR_TRACE_WARN, verdict->decision, item, verdict->detail);
         item->phase = ITEM_DOWN;

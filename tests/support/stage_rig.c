@@ -21,10 +21,14 @@ static int64_t rig_monotonic(void *self)
 static uint8_t *packed(struct mr_arena *arena, const struct mr_stage_stamp *from, struct mr_bytes value,
                        size_t *ret_size)
 {
-    Millrace__Common__V1__Origin origin = MILLRACE__COMMON__V1__ORIGIN__INIT;
-    Millrace__Common__V1__Offset prev = MILLRACE__COMMON__V1__OFFSET__INIT;
-    Millrace__Common__V1__Stamp stamp = MILLRACE__COMMON__V1__STAMP__INIT;
-    Millrace__Batch__V1__Ingested message = MILLRACE__BATCH__V1__INGESTED__INIT;
+    Millrace__Common__V1__Origin origin;
+    Millrace__Common__V1__Offset prev;
+    Millrace__Common__V1__Stamp stamp;
+    Millrace__Batch__V1__Ingested message;
+    millrace__common__v1__origin__init(&origin);
+    millrace__common__v1__offset__init(&prev);
+    millrace__common__v1__stamp__init(&stamp);
+    millrace__batch__v1__ingested__init(&message);
     origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, (uint8_t *)(uintptr_t)from->log_id.bytes};
     origin.partition = from->partition;
     origin.offset = from->origin;

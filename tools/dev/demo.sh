@@ -126,12 +126,13 @@ while [ "$step" -lt "$last_step" ]; do
     stack_failure "$dir" || true
     die "$EXIT_FAILED" "a service ended"
   fi
-  at=$(tail -n 2 "$dir/log/metrics.jsonl" 2>/dev/null | jq -rR 'fromjson? | select(.event == "stepped") | "\(.step) \(.loss)"' |
-    tail -n 1)
+  at=$(tail -n 2 "$dir/log/metrics.jsonl" 2>/dev/null |
+    jq -rR 'fromjson? | select(.event == "stepped") | "\(.step) \(.loss)"' | tail -n 1)
   if [ -n "$at" ] && [ "${at% *}" -ge $((told + 100)) ]; then
     told=${at% *}
-    printf '  step %5d / %d   loss %.5f   %s\n' "$told" "$last_step" "${at#* }" \
-      "$("$millrace" status --brokers "$brokers" --format json | jq -r '[.stages[] | "\(.stage) \(.lag)"] | "lag: " + join(", ")')"
+    lags=$("$millrace" status --brokers "$brokers" --format json |
+      jq -r '[.stages[] | "\(.stage) \(.lag)"] | "lag: " + join(", ")')
+    printf '  step %5d / %d   loss %.5f   %s\n' "$told" "$last_step" "${at#* }" "$lags"
   fi
   if [ -s "$head" ]; then
     read -r counter step < <(jq -r '"\(.counter) \(.step)"' "$head")
