@@ -52,28 +52,42 @@ static void become(const struct dev_broker *broker, const char *program, char *a
     _exit(127);
 }
 
-void dev_broker_start(struct dev_broker *broker, const char *program, ...)
+static void launch(struct dev_broker *broker, const char *program, va_list rest)
 {
     *broker = (struct dev_broker){.directory = "/tmp/millrace-test-XXXXXX"};
     MR_ASSERT(mkdtemp(broker->directory) != NULL);
     char name[] = "millrace-devbroker", directory[PATH_SIZE];
     (void)snprintf(directory, sizeof directory, "--dir=%s", broker->directory);
     char *arguments[ARGUMENTS_MAX + 1] = {name, directory};
-    va_list rest;
-    va_start(rest, program);
     for (size_t i = 2; (arguments[i] = va_arg(rest, char *)) != NULL; i++) {
         MR_ASSERT(i + 1 < ARGUMENTS_MAX);
     }
-    va_end(rest);
     broker->pid = fork();
     MR_ASSERT(broker->pid >= 0);
     if (broker->pid == 0) {
         become(broker, program, arguments);
     }
+}
+
+void dev_broker_start(struct dev_broker *broker, const char *program, ...)
+{
+    va_list rest;
+    va_start(rest, program);
+    launch(broker, program, rest);
+    va_end(rest);
     while (!read_address(broker)) {
         MR_ASSERT(waitpid(broker->pid, NULL, WNOHANG) == 0); /* it ended instead */
         (void)nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
     }
+}
+
+int dev_broker_try(struct dev_broker *broker, const char *program, ...)
+{
+    va_list rest;
+    va_start(rest, program);
+    launch(broker, program, rest);
+    va_end(rest);
+    return dev_broker_wait(broker);
 }
 
 int dev_broker_wait(struct dev_broker *broker)

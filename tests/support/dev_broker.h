@@ -13,6 +13,8 @@ struct dev_broker {
 
 /* Starts the program and waits until it is ready. Further arguments end with NULL. */
 void dev_broker_start(struct dev_broker *broker, const char *program, ...);
+/* Starts one that ends by itself, for it refuses what it is asked; its exit code. */
+int dev_broker_try(struct dev_broker *broker, const char *program, ...);
 /* Asks it to end, if it still runs; its exit code. */
 int dev_broker_stop(struct dev_broker *broker);
 /* Waits for it to end by itself; its exit code. */
