@@ -95,7 +95,8 @@ struct mr_log_ops {
     struct mr_log_event (*poll)(struct mr_log *, uint32_t wait_ms);
     void (*record_free)(struct mr_log *, void *held);
     void (*wake)(struct mr_log *); /* thread-safe: ends a poll that waits */
-    /* Starts fetching; of a partition that is fetched already: moves there, dropping what was fetched ahead. */
+    /* Starts fetching; of a partition that is fetched already: moves there, dropping what was fetched ahead; a
+     * paused one stays paused. REJECT "unknown_topic"; TRANSIENT when the broker does not answer. */
     struct mr_error (*fetch)(struct mr_log *, const char *topic, uint32_t partition, uint64_t from);
     struct mr_error (*pause)(struct mr_log *, const char *topic, uint32_t partition);
     struct mr_error (*resume)(struct mr_log *, const char *topic, uint32_t partition);
@@ -122,6 +123,8 @@ struct mr_log_ops {
     struct mr_error (*reader_next)(struct mr_log *, struct mr_log_reader *, uint32_t wait_ms, bool *ret_some,
                                    struct mr_log_record *ret_record);
     void (*reader_close)(struct mr_log *, struct mr_log_reader *);
+    /* Never waits for a broker for long. What is in flight may or may not get there; open readers and held records end.
+     */
     void (*close)(struct mr_log *);
 };
 
