@@ -393,7 +393,7 @@ struct mr_error mr_batch_of_packed(const struct mr_run_spec *spec, uint64_t rows
 {
     const bool pricing = spec->job == MR_JOB_PRICING;
     const uint64_t width =
-        pricing ? MR_CONTRACT_FIELDS : (uint64_t)spec->labelled.features + 2 * spec->labelled.targets;
+        pricing ? MR_CONTRACT_FIELDS : spec->labelled.features + 2 * (uint64_t)spec->labelled.targets;
     const float *floats = (const float *)(const void *)packed.data;
     if (rows == 0 || rows > UINT64_MAX / (width * sizeof(float)) || packed.size != rows * width * sizeof(float)) {
         return mr_error_make(MR_ERROR_REJECT, "payload_size", 0, "%zu bytes do not hold %llu rows of %llu floats",

@@ -38,6 +38,7 @@ struct mr_error mr_checkpoint_copy(const struct mr_checkpoint *checkpoint, struc
     struct mr_checkpoint copy = {0};
     MR_TRY(mr_checkpoint_init(&copy, &checkpoint->spec));
     float *floats = copy.weights;
+    MR_ASSERT(floats != NULL);
     memcpy(floats, checkpoint->weights, checkpoint->parameters * sizeof *floats);
     memcpy(copy.first, checkpoint->first, checkpoint->parameters * sizeof *floats);
     memcpy(copy.second, checkpoint->second, checkpoint->parameters * sizeof *floats);
@@ -103,6 +104,7 @@ struct mr_error mr_checkpoint_restart(const struct mr_checkpoint *earlier, const
                              "the earlier version's network differs from the run's: %s", differs);
     }
     MR_TRY(mr_checkpoint_init(&checkpoint, spec));
+    MR_ASSERT(checkpoint.weights != NULL);
     memcpy(checkpoint.weights, earlier->weights, earlier->parameters * sizeof(float));
     memcpy(checkpoint.first, earlier->first, earlier->parameters * sizeof(float));
     memcpy(checkpoint.second, earlier->second, earlier->parameters * sizeof(float));

@@ -1,4 +1,5 @@
 /* JSON to protobuf-c, by descriptor. The message under construction is freed whole on any fault. */
+#include <ctype.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
@@ -73,7 +74,7 @@ static bool put_enum(const ProtobufCEnumDescriptor *descriptor, const json_t *js
         snprintf(words + used, sizeof words - used, " %s", word);
     }
     for (char *c = words; *c != '\0'; c++) {
-        *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
+        *c = (char)tolower((unsigned char)*c);
     }
     return fault_at(place, ret_fault, words);
 }

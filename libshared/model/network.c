@@ -86,8 +86,12 @@ void mr_network_forward(const struct mr_network *network, const float *weights, 
                         float *ret_re, float *ret_im)
 {
     const size_t width = network->width_max;
-    struct mr_row in = {scratch, scratch + width};
-    struct mr_row out = {scratch + 2 * width, scratch + 3 * width};
+    struct mr_row in;
+    struct mr_row out;
+    in.re = scratch;
+    in.im = scratch + width;
+    out.re = scratch + 2 * width;
+    out.im = scratch + 3 * width;
     memcpy(in.re, inputs, network->inputs * sizeof *inputs);
     memset(in.im, 0, network->inputs * sizeof *inputs);
     for (uint32_t i = 0; i < network->layers; i++) {

@@ -202,6 +202,7 @@ struct mr_error mr_pricer_price(const struct mr_pricer *pricer, const float *con
     struct room room = {0};
     MR_TRY(check_contracts(&pricer->spec.pricing, contracts, rows, ret_fault));
     MR_TRY(room_init(&pricer->network, &room));
+    MR_ASSERT(room.re != NULL);
     for (uint64_t i = 0; i < rows; i++) {
         ret_prices[i] = price_one(pricer, contracts + i * MR_CONTRACT_FIELDS, &room);
     }

@@ -34,8 +34,8 @@ static struct shadow_row shadow_linear(const struct mr_network_layer *layer, con
         out.re[o] = w[layer->bias_re + o];
         out.im[o] = w[layer->bias_im + o];
         for (uint32_t k = 0; k < layer->in; k++) {
-            const double a = w[layer->weight_re + k * layer->out + o];
-            const double b = w[layer->weight_im + k * layer->out + o];
+            const double a = w[layer->weight_re + (uint64_t)k * layer->out + o];
+            const double b = w[layer->weight_im + (uint64_t)k * layer->out + o];
             out.re[o] += a * in.re[k] - b * in.im[k];
             out.im[o] += b * in.re[k] + a * in.im[k];
         }
@@ -73,9 +73,9 @@ static void shadow_activate(const struct mr_network_layer *layer, const double *
 static double shadow_loss(const struct mr_network *network, const double *w)
 {
     double loss = 0;
-    for (int row = 0; row < ROWS; row++) {
+    for (size_t row = 0; row < ROWS; row++) {
         struct shadow_row z = {{0}, {0}};
-        for (int i = 0; i < FEATURES; i++) {
+        for (size_t i = 0; i < FEATURES; i++) {
             z.re[i] = (double)features[row * FEATURES + i];
         }
         for (uint32_t i = 0; i < network->layers; i++) {
@@ -88,7 +88,7 @@ static double shadow_loss(const struct mr_network *network, const double *w)
                 shadow_activate(layer, w, &z.re[o], &z.im[o], o);
             }
         }
-        for (int j = 0; j < TARGETS; j++) {
+        for (size_t j = 0; j < TARGETS; j++) {
             const double re = z.re[j] - (double)targets[2 * (row * TARGETS + j)];
             const double im = z.im[j] - (double)targets[2 * (row * TARGETS + j) + 1];
             loss += re * re + im * im;

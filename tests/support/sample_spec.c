@@ -1,6 +1,7 @@
 #include "sample_spec.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,9 +42,8 @@ char *sample_replaced(const char *json, const char *find, const char *replace)
     ck_assert_msg(at != NULL, "\"%s\" is not in the sample", find);
     char *text = malloc(strlen(json) + strlen(replace) + 1);
     ck_assert_ptr_nonnull(text);
-    memcpy(text, json, (size_t)(at - json));
-    strcpy(text + (at - json), replace);
-    strcat(text, at + strlen(find));
+    const int before = (int)(at - json);
+    sprintf(text, "%.*s%s%s", before, json, replace, at + strlen(find));
     return text;
 }
 

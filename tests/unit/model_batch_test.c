@@ -8,7 +8,7 @@
 #include "millrace/sobol.h"
 #include "sample_spec.h"
 
-enum { ROWS = 3 };
+#define ROWS ((size_t)3)
 
 /* A good batch of each kind, to be spoiled by a test. */
 struct sample {
@@ -40,7 +40,7 @@ static void set_tensor(Millrace__Common__V1__Tensor *tensor, uint64_t *shape, si
 static void set_contracts(struct sample *s)
 {
     memset(s, 0, sizeof *s);
-    for (int row = 0; row < ROWS; row++) {
+    for (size_t row = 0; row < ROWS; row++) {
         memcpy(s->first_data + row * MR_CONTRACT_FIELDS, good_contract, sizeof good_contract);
     }
     s->first_shape[0] = ROWS;
@@ -57,7 +57,7 @@ static void set_contracts(struct sample *s)
 static void set_labelled(struct sample *s)
 {
     memset(s, 0, sizeof *s);
-    for (int i = 0; i < ROWS * 6; i++) {
+    for (size_t i = 0; i < ROWS * 6; i++) {
         s->first_data[i] = 1.0f + (float)i / 7.0f;
         s->second_data[i] = 2.0f + (float)i / 7.0f;
     }
@@ -172,7 +172,7 @@ START_TEST(wrong_shapes_are_refused)
     expect_shape(&labelled, &s, MR_BATCH_SHAPE_MISMATCH, "targets.shape");
     set_labelled(&s);
     s.second_shape[0] = 2;
-    s.second.data.len = 2 * 24;
+    s.second.data.len = (size_t)2 * 24;
     expect_shape(&labelled, &s, MR_BATCH_SHAPE_MISMATCH, "targets.shape");
 }
 END_TEST
@@ -233,7 +233,7 @@ static struct mr_batch_finding values_of(const struct mr_run_spec *spec, const s
 START_TEST(bounds_are_inclusive_and_float32)
 {
     static const struct {
-        int field;
+        size_t field;
         float inside, outside;
     } ends[] = {{MR_CONTRACT_X0, 80, 79.99999f}, {MR_CONTRACT_K, 120, 120.00001f},
                 {MR_CONTRACT_T, 0.25f, -0.25f},  {MR_CONTRACT_R, 0.06f, 0.060000006f},

@@ -16,8 +16,8 @@ static struct mr_checkpoint sample_state(const char *json)
     struct mr_checkpoint state;
     ck_assert(!mr_failed(mr_checkpoint_init(&state, &spec)));
     mr_checkpoint_begin(&state);
-    strcpy(state.model_id, "m1");
-    strcpy(state.run_id, "r1");
+    memcpy(state.model_id, "m1", 3);
+    memcpy(state.run_id, "r1", 3);
     state.has_previous = true;
     memset(state.previous.bytes, 7, sizeof state.previous.bytes);
     state.step = 12;

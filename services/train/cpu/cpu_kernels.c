@@ -54,14 +54,14 @@ static void backward(const struct cpu_step *step, const struct cpu_room *room, s
     struct mr_row out = output_gradient;
     struct mr_row in = {room->gradient_in, room->gradient_in + job->network.width_max};
     for (uint32_t i = job->network.layers; i-- > 0;) {
-        const struct cpu_layer_pass pass = {&job->network.layer[i],
-                                            step->weights,
-                                            step->transposed,
-                                            activation_at(job, room, i),
-                                            out,
-                                            in,
-                                            gradients,
-                                            i > 0};
+        struct cpu_layer_pass pass = {.layer = &job->network.layer[i],
+                                      .weights = step->weights,
+                                      .transposed = step->transposed,
+                                      .input = activation_at(job, room, i),
+                                      .out_gradient = out,
+                                      .in_gradient = in,
+                                      .wants_in_gradient = i > 0};
+        pass.gradients = gradients;
         cpu_layer_backward(&pass);
         const struct mr_row spare = out;
         out = in;

@@ -112,7 +112,7 @@ static void cut_room(const struct cpu_job *job, struct cutter *cutter, struct cp
     ret_room->paths = cut(cutter, has_fft(&job->spec) ? mr_run_spec_paths(&job->spec) : 0);
     ret_room->target_re = cut(cutter, outputs);
     ret_room->target_im = cut(cutter, outputs);
-    ret_room->activations = cut(cutter, (job->network.layers + 1) * 2 * width);
+    ret_room->activations = cut(cutter, ((uint64_t)job->network.layers + 1) * 2 * width);
     ret_room->gradient_in = cut(cutter, 2 * width);
     ret_room->gradient_out = cut(cutter, 2 * width);
 }

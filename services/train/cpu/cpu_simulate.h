@@ -314,7 +314,7 @@ static inline void cpu_payoff_fft(const struct cpu_job *job, const struct cpu_ma
         cpu_paths(simulation, market, chunk, count, room);
         const float ratio = cpu_chunk_sum(room->ratio, count);
         cpu_tree_add(&room->ratio_tree, &ratio);
-        memcpy(room->paths + chunk * MR_CHUNK_PATHS, room->ratio, count * sizeof(float));
+        memcpy(room->paths + (size_t)chunk * MR_CHUNK_PATHS, room->ratio, count * sizeof(float));
     }
     const float forward = market->spot * mr_exp(market->drift * market->years);
     const float mean = cpu_tree_total(&room->ratio_tree)[0] / (float)paths;
@@ -322,7 +322,7 @@ static inline void cpu_payoff_fft(const struct cpu_job *job, const struct cpu_ma
     memset(room->target_re, 0, size * sizeof(float));
     memset(room->target_im, 0, size * sizeof(float));
     for (uint32_t b = 0; b < batches; b++) {
-        const float *ratios = room->paths + b * size;
+        const float *ratios = room->paths + (size_t)b * size;
         for (uint32_t n = 0; n < size; n++) {
             room->target_re[n] += mr_relu(market->strike - scale * ratios[n]);
         }
