@@ -250,13 +250,17 @@ static struct mr_verdict decide(struct turn *turn, const struct validate_event *
     return verdict;
 }
 
+/* What is not the record's fault and cannot be waited for. A record that ingest cannot have written stops its model:
+ * its place in the order is taken, so what follows it must not be judged, and other models have nothing to do with it.
+ */
 static struct mr_verdict broken(const struct mr_error *error)
 {
+    const bool memory = strcmp(error->code, "out_of_memory") == 0;
     struct mr_verdict verdict;
     memset(&verdict, 0, sizeof verdict);
-    verdict.kind = MR_VERDICT_FATAL;
-    verdict.decision = "Fault";
-    verdict.exit_code = MR_EXIT_LOG;
+    verdict.kind = memory ? MR_VERDICT_FATAL : MR_VERDICT_STOP_MODEL;
+    verdict.decision = memory ? "OutOfMemory" : "CorruptRecord";
+    verdict.exit_code = MR_EXIT_FAILED;
     (void)snprintf(verdict.detail, sizeof verdict.detail, "%s", error->detail);
     return verdict;
 }

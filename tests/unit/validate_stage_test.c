@@ -243,8 +243,28 @@ START_TEST(a_corrupt_copy_is_tried_five_times)
 }
 END_TEST
 
+/* Something else than ingest wrote to its topic: that model stops with an alarm, and the others go on. */
+START_TEST(a_corrupt_record_stops_its_model_alone)
+{
+    struct bench *bench = bench_new();
+    const char *other = service_rig_partition("n") == service_rig_partition("m") ? "n" : "o";
+    feed(bench, submitted_start("r", "m", SUBMITTED_PRICING_SPEC(SUBMITTED_KEEP)));
+    feed(bench, submitted_bytes("{}"));
+    feed(bench, submitted_stop("r", "m"));
+    service_rig_ingested(bench->rig, other, 20, -1,
+                         submitted_start("r", other, SUBMITTED_PRICING_SPEC(SUBMITTED_KEEP)));
+    service_rig_run(bench->rig);
+    ck_assert_str_eq(validated(bench), "0");
+    ck_assert_str_eq(service_rig_origins(bench->rig, MR_TOPIC_VALIDATED, other), "20");
+    ck_assert_double_eq(service_rig_count(bench->rig, "CorruptRecord"), 1);
+    ck_assert(!bench->rig->over);
+    bench_free(bench);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+    tcase_add_test(tcase, a_corrupt_record_stops_its_model_alone);
     tcase_add_test(tcase, a_run_passes_and_bad_batches_are_named);
     tcase_add_test(tcase, a_restart_remembers_the_open_run);
     tcase_add_test(tcase, claims_are_verified_and_copied);
