@@ -43,7 +43,8 @@ if [ -z "$dir" ]; then
 fi
 stack_folder "$dir"
 dir=$stack_dir
-readonly dir store=file://$stack_dir/store millrace=$bin/millrace
+store=file://$dir/store
+readonly store millrace=$bin/millrace
 if [ -e "$dir/store/$model" ]; then
   die "$EXIT_USAGE" "$dir holds a model named $model already; choose another --dir"
 fi
