@@ -219,6 +219,10 @@ static struct mr_error check_canonical(const struct mr_checkpoint *checkpoint, s
 struct mr_error mr_checkpoint_decode(struct mr_bytes bytes, struct mr_checkpoint *ret_checkpoint)
 {
     struct mr_checkpoint checkpoint = {0};
+    struct mr_field_fault fault;
+    if (!mr_message_wire_check(&millrace__checkpoint__v1__checkpoint__descriptor, bytes, &fault)) {
+        return bad("the bytes are no Checkpoint message", fault.path);
+    }
     Millrace__Checkpoint__V1__Checkpoint *message =
         millrace__checkpoint__v1__checkpoint__unpack(NULL, bytes.size, bytes.data);
     if (message == NULL) {

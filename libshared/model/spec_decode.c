@@ -582,6 +582,9 @@ struct mr_error mr_run_spec_unpack(struct mr_bytes packed, struct mr_run_spec *r
                                    struct mr_field_fault *ret_fault)
 {
     const struct check check = {ret_fault};
+    if (!mr_message_wire_check(&millrace__run__v1__run_spec__descriptor, packed, ret_fault)) {
+        return mr_field_fault_error("bad_spec", ret_fault);
+    }
     Millrace__Run__V1__RunSpec *wire = millrace__run__v1__run_spec__unpack(NULL, packed.size, packed.data);
     if (wire == NULL) {
         (void)fail(&check, "the bytes of a RunSpec", "%s", "");

@@ -147,6 +147,43 @@ START_TEST(random_bytes_are_refused)
 }
 END_TEST
 
+/* A length-delimited field around what is already in the buffer, which grows to its front. */
+static void wrap(uint8_t *buffer, size_t *at, size_t end, uint8_t tag)
+{
+    size_t size = end - *at;
+    uint8_t varint[8];
+    size_t digits = 0;
+    do {
+        varint[digits++] = (uint8_t)((size & 0x7f) | (size > 0x7f ? 0x80 : 0));
+        size >>= 7;
+    } while (size != 0);
+    *at -= digits;
+    memcpy(buffer + *at, varint, digits);
+    buffer[--*at] = tag;
+}
+
+/* Residual in residual, a hundred thousand deep: protobuf-c alone would run out of stack. */
+START_TEST(deep_nesting_is_refused)
+{
+    enum { SIZE = 1 << 20, LEVELS = 100000 };
+    uint8_t *buffer = malloc(SIZE);
+    size_t at = SIZE;
+    for (int level = 0; level < LEVELS; level++) {
+        wrap(buffer, &at, SIZE, 1 << 3 | 2); /* Residual.body */
+        wrap(buffer, &at, SIZE, 4 << 3 | 2); /* Layer.residual */
+    }
+    wrap(buffer, &at, SIZE, 1 << 3 | 2); /* Network.layers */
+    wrap(buffer, &at, SIZE, 3 << 3 | 2); /* RunSpec.network */
+    struct mr_run_spec spec;
+    struct mr_field_fault fault = {"", ""};
+    ck_assert_int_eq(mr_run_spec_unpack(mr_bytes_of(buffer + at, SIZE - at), &spec, &fault).kind, MR_ERROR_REJECT);
+    ck_assert_ptr_nonnull(strstr(fault.path, "network.layers.residual.body"));
+    wrap(buffer, &at, SIZE, 5 << 3 | 2); /* Checkpoint.spec */
+    expect_refused(mr_bytes_of(buffer + at, SIZE - at));
+    free(buffer);
+}
+END_TEST
+
 /* A message that parses, changed in one way. */
 static void expect_refused_after(void (*spoil)(Millrace__Checkpoint__V1__Checkpoint *message))
 {
@@ -248,6 +285,7 @@ int main(void)
     tcase_add_test(tests, initial_weights_are_xavier_uniform);
     tcase_add_test(tests, damaged_bytes_are_refused_or_mean_another_state);
     tcase_add_test(tests, random_bytes_are_refused);
+    tcase_add_test(tests, deep_nesting_is_refused);
     tcase_add_loop_test(tests, messages_that_do_not_fit_their_spec_are_refused, 0, (int)MR_COUNT_OF(spoilers));
     tcase_add_test(tests, a_restart_keeps_weights_and_moments_alone);
     suite_add_tcase(suite, tests);

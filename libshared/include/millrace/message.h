@@ -16,6 +16,15 @@ struct mr_field_fault {
 /* REJECT `code` with the detail "<path>: expected <expected>". */
 MR_MUST_USE struct mr_error mr_field_fault_error(const char *code, const struct mr_field_fault *fault);
 
+enum { MR_MESSAGE_DEPTH_MAX = 32 };
+/* Whether bytes from outside are safe to unpack: every field is whole, messages are nested at most MR_MESSAGE_DEPTH_MAX
+ * deep (protobuf-c recurses without a limit), and every text is UTF-8 without NUL (protobuf-c would cut it there, and
+ * an id would mean two things). Fields that the schema does not know are passed over. False: ret_fault says where and
+ * why.
+ */
+MR_MUST_USE bool mr_message_wire_check(const ProtobufCMessageDescriptor *descriptor, struct mr_bytes bytes,
+                                       struct mr_field_fault *ret_fault);
+
 /* True when the message or one inside it holds a field that its schema does not know; `ret_fault` then says where
  * ("spec.network.field 99"). Bytes fields that hold messages are not looked into. */
 MR_MUST_USE bool mr_message_has_unknown(const ProtobufCMessage *message, struct mr_field_fault *ret_fault);
