@@ -21,4 +21,11 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
     COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/style/plants_test.sh ${PROJECT_SOURCE_DIR} ${generated})
   set_tests_properties(style.words style.shape style.decisions style.layers style.format style.scripts style.headers
     style.plants PROPERTIES LABELS style TIMEOUT 120)
+
+  set(programs "")
+  foreach(service ingest validate stage_gpu train persist publish)
+    list(APPEND programs $<TARGET_FILE:millrace-${service}>)
+  endforeach()
+  add_test(NAME style.configuration COMMAND ${style}/configuration.sh check ${PROJECT_SOURCE_DIR} ${programs})
+  set_tests_properties(style.configuration PROPERTIES LABELS style TIMEOUT 60)
 endif()

@@ -89,7 +89,7 @@ stack_up() {
   if running=$("$supervisor" pid "$dir"); then
     die 73 "a stack runs in $dir already (supervisor $running); ./dev down $dir stops it"
   fi
-  logs=$(stack_logs "$dir" "$adopt")
+  logs=$(stack_logs "$dir" "$adopt") || exit
   rm -f "$dir"/run/*.failed "$dir/run/ready"
   stack_plan "$dir" "$device" "$threads" "$logs" >"$dir/run/plan"
   setsid "$supervisor" run "$dir" "$dir/run/plan" </dev/null >>"$log" 2>&1 &
