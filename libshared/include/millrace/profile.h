@@ -6,6 +6,7 @@
 #ifndef MR_PROFILE_H
 #define MR_PROFILE_H
 
+#include <Random123/philox.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
@@ -155,31 +156,13 @@ struct mr_philox_words {
     uint32_t word[4];
 };
 
-static inline struct mr_philox_words mr_philox_round(struct mr_philox_words c, uint32_t key0, uint32_t key1)
-{
-    const uint64_t product0 = (uint64_t)0xD2511F53u * c.word[0];
-    const uint64_t product1 = (uint64_t)0xCD9E8D57u * c.word[2];
-    return (struct mr_philox_words){{(uint32_t)(product1 >> 32) ^ c.word[1] ^ key0, (uint32_t)product1,
-                                     (uint32_t)(product0 >> 32) ^ c.word[3] ^ key1, (uint32_t)product0}};
-}
-
-/* Philox4x32-10 (Salmon and others, 2011). */
+/* Philox4x32-10 (Salmon and others, 2011), Random123's code. */
 static inline struct mr_philox_words mr_philox(struct mr_philox_words counter, uint64_t key)
 {
-    const uint32_t key0 = (uint32_t)key;
-    const uint32_t key1 = (uint32_t)(key >> 32);
-    const uint32_t weyl0 = 0x9E3779B9u;
-    const uint32_t weyl1 = 0xBB67AE85u;
-    struct mr_philox_words c = mr_philox_round(counter, key0, key1);
-    c = mr_philox_round(c, key0 + 1 * weyl0, key1 + 1 * weyl1);
-    c = mr_philox_round(c, key0 + 2 * weyl0, key1 + 2 * weyl1);
-    c = mr_philox_round(c, key0 + 3 * weyl0, key1 + 3 * weyl1);
-    c = mr_philox_round(c, key0 + 4 * weyl0, key1 + 4 * weyl1);
-    c = mr_philox_round(c, key0 + 5 * weyl0, key1 + 5 * weyl1);
-    c = mr_philox_round(c, key0 + 6 * weyl0, key1 + 6 * weyl1);
-    c = mr_philox_round(c, key0 + 7 * weyl0, key1 + 7 * weyl1);
-    c = mr_philox_round(c, key0 + 8 * weyl0, key1 + 8 * weyl1);
-    return mr_philox_round(c, key0 + 9 * weyl0, key1 + 9 * weyl1);
+    const philox4x32_ctr_t c = {{counter.word[0], counter.word[1], counter.word[2], counter.word[3]}};
+    const philox4x32_key_t k = {{(uint32_t)key, (uint32_t)(key >> 32)}};
+    const philox4x32_ctr_t words = philox4x32_R(10, c, k);
+    return (struct mr_philox_words){{words.v[0], words.v[1], words.v[2], words.v[3]}};
 }
 
 /* Rule A7: in (0, 1), never an end. */
