@@ -35,9 +35,9 @@ static bool lane_open(void *self, struct mr_lane *lane)
         }
         lane->state = model;
     } else {
-        train_count(effects, "RestartedFrom", model, "the state is dropped, the head is read");
         train_ledger_drop(&model->ledger);
         reset(effects, model);
+        model->restarting = true;
     }
     train_count(effects, "Hydrating", model, "");
     train_hydrate_start(effects, model);
@@ -215,7 +215,7 @@ static void name_metrics(struct train_effects *effects)
         mr_metrics_counter(metrics, "millrace_train_checkpoints_total", "Checkpoints handed to persist.", NULL, 0);
 }
 
-struct mr_error train_effects_open_over(const struct train_config *config, struct mr_service *service,
+struct mr_error train_effects_open_with(const struct train_config *config, struct mr_service *service,
                                         struct mr_arena_consumer *consumer, struct mr_stage_spec *ret_spec)
 {
     struct train_effects *effects = calloc(1, sizeof *effects);
@@ -250,7 +250,7 @@ struct mr_error train_effects_open(void *config, struct mr_service *service, str
     const struct train_config *options = config;
     struct mr_arena_consumer *consumer;
     MR_TRY(mr_arena_consumer_open(options->arena, &consumer));
-    const struct mr_error error = train_effects_open_over(options, service, consumer, ret_spec);
+    const struct mr_error error = train_effects_open_with(options, service, consumer, ret_spec);
     if (mr_failed(error)) {
         mr_arena_consumer_close(consumer);
         return error;

@@ -19,7 +19,7 @@ MR_MUST_USE struct mr_error train_effects_check(const void *config);
 MR_MUST_USE struct mr_error train_effects_open(void *config, struct mr_service *service,
                                                struct mr_stage_spec *ret_spec);
 /* The same over an arena that is there already, and is closed by whoever opened it. */
-MR_MUST_USE struct mr_error train_effects_open_over(const struct train_config *config, struct mr_service *service,
+MR_MUST_USE struct mr_error train_effects_open_with(const struct train_config *config, struct mr_service *service,
                                                     struct mr_arena_consumer *consumer, struct mr_stage_spec *ret_spec);
 /* After the workers have ended, and the stage. */
 void train_effects_close(void *self);

@@ -277,7 +277,7 @@ static struct mr_verdict interrupted(struct train_effects *effects, struct train
         return verdict_of(MR_VERDICT_STOP_MODEL, model->halt, model->halt_detail);
     }
     mr_lane_reopen(effects->service->stage, model->lane);
-    return verdict_of(MR_VERDICT_DROP, "RollbackRequired", "the head in the store is not one of this process's own");
+    return verdict_of(MR_VERDICT_DROP, "SetAside", "the state is dropped: this record is read again if it is needed");
 }
 
 static struct mr_verdict advance(struct train_effects *effects, struct train_model *model, struct mr_item *item,

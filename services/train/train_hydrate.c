@@ -69,6 +69,10 @@ static void adopt(struct train_effects *effects, struct train_model *model, stru
     }
     model->chain = model->known;
     model->ready = true;
+    if (model->restarting) {
+        model->restarting = false;
+        train_count(effects, train_head_text(TRAIN_HEAD_RESTARTED_FROM), model, detail);
+    }
     train_count(effects, train_start_text(start), model, detail);
     mr_lane_ready(effects->service->stage, model->lane, start == TRAIN_START_READY, model->last_origin);
 }

@@ -23,6 +23,7 @@ struct train_model {
     uint32_t refs;         /* the lane, and jobs */
     uint64_t generation;   /* grows when the state is dropped: outcomes of earlier jobs are ignored */
     bool ready, hydrating; /* hydrating: a job is */
+    bool restarting;       /* it hydrates from a head that is not its own */
     bool holds_room;       /* counts as one of models_max */
     bool run_open;         /* as of the last record */
     bool stopped;          /* with an alarm: nothing more is done about it in this assignment */
