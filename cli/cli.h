@@ -29,7 +29,7 @@ extern const struct cli_verb cli_verb_submit, cli_verb_status, cli_verb_top, cli
     cli_verb_dlq_ls, cli_verb_dlq_show, cli_verb_dlq_replay, cli_verb_dlq_purge, cli_verb_store_list,
     cli_verb_store_inspect, cli_verb_store_verify, cli_verb_price, cli_verb_replay;
 
-/* ---- Options that verbs share ------------------------------------------------------------------------------ */
+/* ---- Options that verbs share -------------------------------------------------------------------------- */
 
 /* clang-format off */
 #define CLI_ROW(type, option, field_, kind_, fallback_, min_, max_, choices_, help_)                                  \
@@ -60,7 +60,7 @@ static inline bool cli_wants_json(const char *format)
     return format[0] == 'j';
 }
 
-/* ---- Answers ----------------------------------------------------------------------------------------------- */
+/* ---- Answers ------------------------------------------------------------------------------------------- */
 
 /* The exit code that stands for an error. */
 MR_MUST_USE int cli_exit_of(const struct mr_error *error);

@@ -185,12 +185,14 @@ struct mr_error cli_next(struct cli_session *session, uint32_t wait_ms, bool *re
                              event.of.offset_gone.topic, event.of.offset_gone.partition);
     case MR_LOG_EVENT_FAILED: return event.of.error;
     case MR_LOG_EVENT_DELIVERY_FAILED: return event.of.delivery_failed.error;
+    case MR_LOG_EVENT_DOWN:
+        (void)fprintf(stderr, "millrace: no broker answers, trying on: %s\n", event.of.error.detail);
+        return mr_ok();
+    case MR_LOG_EVENT_UP: (void)fprintf(stderr, "millrace: a broker answers again\n"); return mr_ok();
     case MR_LOG_EVENT_QUIET:
     case MR_LOG_EVENT_DELIVERED:
     case MR_LOG_EVENT_ASSIGNED:
     case MR_LOG_EVENT_REVOKED:
-    case MR_LOG_EVENT_DOWN: /* the log goes on trying */
-    case MR_LOG_EVENT_UP:
     case MR_LOG_EVENT_COMMIT_FAILED: return mr_ok();
     }
     mr_unreachable(__func__);

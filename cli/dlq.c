@@ -33,8 +33,7 @@ static const struct mr_option_table replay_table = {"millrace dlq replay", "Subm
 static const struct mr_option_table purge_table = {"millrace dlq purge", "Mark dead letters as resolved.", act_rows,
                                                    MR_COUNT_OF(act_rows)};
 
-/* ---- Which letters there are ----------------------------------------------------------------------------------------
- */
+/* ---- Which letters there are --------------------------------------------------------------------------- */
 
 struct id_set {
     void *tree;
@@ -157,8 +156,7 @@ static void walk_deinit(struct dlq_walk *walk)
     cli_session_close(&walk->session);
 }
 
-/* ---- ls
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- ls ------------------------------------------------------------------------------------------------ */
 
 static json_t *letter_json(const struct dlq_walk *walk, const struct dlq_letter *letter)
 {
@@ -216,8 +214,7 @@ static int run_ls(const void *options, const struct cli_rest *rest)
     return code;
 }
 
-/* ---- show
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- show ---------------------------------------------------------------------------------------------- */
 
 static json_t *hex_json(struct mr_bytes bytes, size_t size_max)
 {
@@ -282,8 +279,7 @@ static int run_show(const void *options, const struct cli_rest *rest)
     return finish(&walk, &error);
 }
 
-/* ---- replay and purge
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- replay and purge ---------------------------------------------------------------------------------- */
 
 static struct mr_error hear(struct dlq_walk *walk)
 {

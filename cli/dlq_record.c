@@ -42,7 +42,7 @@ void dlq_letter_read(const struct mr_log_record *record, struct dlq_letter *ret_
     l->time_ms = record->timestamp_ms;
 }
 
-/* ---- Replay ------------------------------------------------------------------------------------------------------ */
+/* ---- Replay -------------------------------------------------------------------------------------------- */
 
 static struct mr_error not_replayable(const char *id, const char *why)
 {

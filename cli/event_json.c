@@ -12,7 +12,7 @@ static struct mr_error bad_json(const char *path, const char *expected)
     return mr_error_make(MR_ERROR_REJECT, "bad_json", 0, "%s: expected %s", path, expected);
 }
 
-/* ---- Tensors as nested arrays of numbers ---------------------------------------------------------------------- */
+/* ---- Tensors as nested arrays of numbers --------------------------------------------------------------- */
 
 struct values {
     uint64_t shape[TENSOR_AXES_MAX];
@@ -96,7 +96,7 @@ static struct mr_error plain_tensor(json_t *object, const char *name)
     return error;
 }
 
-/* ---- The event -------------------------------------------------------------------------------------------------- */
+/* ---- The event ----------------------------------------------------------------------------------------- */
 
 static struct mr_error fill(json_t *event, const char *name, const char *value)
 {

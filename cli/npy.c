@@ -14,7 +14,7 @@ static struct mr_error bad(const char *why)
     return mr_error_make(MR_ERROR_REJECT, "bad_npy", 0, "%s", why);
 }
 
-/* ---- The header's text: a Python literal {'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), } -------- */
+/* ---- The header's text: a Python literal {'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), } --- */
 
 struct cursor {
     const char *at, *end;
@@ -194,7 +194,7 @@ struct mr_error cli_npy_parse(struct mr_bytes bytes, struct cli_npy_header *ret_
     return mr_ok();
 }
 
-/* ---- The file ------------------------------------------------------------------------------------------------ */
+/* ---- The file ------------------------------------------------------------------------------------------ */
 
 static struct mr_error read_header(int descriptor, struct cli_npy_header *ret_header)
 {

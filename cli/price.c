@@ -101,8 +101,7 @@ static struct mr_error load_pricer(const struct price_config *config, struct mr_
     return error;
 }
 
-/* ---- Answers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Answers ------------------------------------------------------------------------------------------- */
 
 /* A float32 as the shortest decimal that reads as the same float32, so that 0.1 stays 0.1. */
 static json_t *float_json(float value)

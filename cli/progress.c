@@ -43,8 +43,7 @@ void progress_close(struct progress *progress)
     cli_seen_deinit(&progress->seen_versions);
 }
 
-/* ---- Stages --------------------------------------------------------------------------------------------------------
- */
+/* ---- Stages -------------------------------------------------------------------------------------------- */
 
 static struct mr_error measure(struct progress_stage *stage, uint32_t partitions)
 {
@@ -72,8 +71,7 @@ struct mr_error progress_measure(struct progress *progress)
     return mr_ok();
 }
 
-/* ---- Models --------------------------------------------------------------------------------------------------------
- */
+/* ---- Models -------------------------------------------------------------------------------------------- */
 
 static struct progress_model *model_of(struct progress *progress, const char *model_id)
 {
@@ -152,8 +150,7 @@ void progress_take_rates(struct progress *progress, double seconds)
     }
 }
 
-/* ---- Answers
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Answers ------------------------------------------------------------------------------------------- */
 
 json_t *progress_json(const struct progress *progress)
 {

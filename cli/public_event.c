@@ -42,8 +42,7 @@ static bool copy_stamp(const Millrace__Common__V1__Stamp *wire, struct cli_stamp
     return true;
 }
 
-/* ---- Metrics -------------------------------------------------------------------------------------------------------
- */
+/* ---- Metrics ------------------------------------------------------------------------------------------- */
 
 static const char *closed_text(Millrace__Run__V1__RunOutcome outcome)
 {
@@ -124,8 +123,7 @@ json_t *cli_metric_json(const struct cli_metric *metric, const char *ce_id)
     return object;
 }
 
-/* ---- Versions -------------------------------------------------------------------------------------------------------
- */
+/* ---- Versions ------------------------------------------------------------------------------------------ */
 
 static bool copy_hash(ProtobufCBinaryData wire, char ret_text[MR_SHA256_TEXT_SIZE])
 {
@@ -186,8 +184,7 @@ json_t *cli_published_json(const struct cli_published *version, const char *ce_i
                      "message", cli_json_text(version->message), "origin", (json_int_t)version->stamp.origin);
 }
 
-/* ---- What was seen
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- What was seen ------------------------------------------------------------------------------------- */
 
 struct seen_model {
     struct cli_stamp stamp; /* first: it is what the tree compares */

@@ -41,7 +41,7 @@ static struct mr_error open_store(const struct store_config *config, const struc
     return mr_store_open(uri, ret_store);
 }
 
-/* ---- list-versions ----------------------------------------------------------------------------------------------- */
+/* ---- list-versions ------------------------------------------------------------------------------------- */
 
 static struct mr_error add_version(struct cli_table *table, const struct mr_version_entry *entry)
 {
@@ -102,8 +102,7 @@ static int run_list(const void *options, const struct cli_rest *rest)
     return code;
 }
 
-/* ---- inspect -------------------------------------------------------------------------------------------------------
- */
+/* ---- inspect ------------------------------------------------------------------------------------------- */
 
 static int print_inspection(const struct mr_version_inspection *inspection, bool as_json)
 {
@@ -154,8 +153,7 @@ static int run_inspect(const void *options, const struct cli_rest *rest)
     return code;
 }
 
-/* ---- verify ---------------------------------------------------------------------------------------------------------
- */
+/* ---- verify -------------------------------------------------------------------------------------------- */
 
 static int exit_of_verdict(enum mr_verify_verdict verdict)
 {

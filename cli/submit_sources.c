@@ -24,7 +24,7 @@ static struct mr_error out_of_memory(const char *what)
     return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "%s", what);
 }
 
-/* ---- Start and stop ---------------------------------------------------------------------------------------------- */
+/* ---- Start and stop ------------------------------------------------------------------------------------ */
 
 static struct mr_error read_file(const char *path, struct mr_buffer *ret_bytes)
 {
@@ -111,8 +111,7 @@ struct mr_error submit_stop_run(struct submitter *submitter)
     return submit_event(submitter, &event);
 }
 
-/* ---- JSON lines ----------------------------------------------------------------------------------------------------
- */
+/* ---- JSON lines ---------------------------------------------------------------------------------------- */
 
 static struct mr_error submit_line(struct submitter *submitter, struct mr_bytes line)
 {
@@ -164,8 +163,7 @@ struct mr_error submit_jsonl(struct submitter *submitter)
     return error;
 }
 
-/* ---- Batches
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Batches ------------------------------------------------------------------------------------------- */
 
 static void batch_init(const struct submitter *submitter, Millrace__Batch__V1__Batch *ret_batch)
 {
@@ -271,8 +269,7 @@ struct mr_error submit_sobol(struct submitter *submitter)
     return mr_ok();
 }
 
-/* ---- Tensors
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Tensors ------------------------------------------------------------------------------------------- */
 
 /* Rows first .. first + count - 1 of the file as a tensor over `data`, which has room for them. */
 static struct mr_error tensor_rows(const struct cli_npy *npy, uint64_t first, uint64_t count, void *data,

@@ -17,7 +17,7 @@ static struct mr_error not_unpacked(const char *message, const struct mr_wire_me
                        : unreadable(message, "not a protobuf message");
 }
 
-/* ---- Metrics --------------------------------------------------------------------------------------------- */
+/* ---- Metrics ------------------------------------------------------------------------------------------- */
 
 /* NULL: an outcome that this build does not know. */
 static const char *outcome_phase(Millrace__Run__V1__RunOutcome outcome)
@@ -173,7 +173,7 @@ struct mr_error publish_metric_read(struct mr_bytes metric_published, struct mr_
     return metric == NULL ? not_unpacked("MetricPublished", &memory) : progress_of(metric, ret_progress);
 }
 
-/* ---- Versions -------------------------------------------------------------------------------------------- */
+/* ---- Versions ------------------------------------------------------------------------------------------ */
 
 static struct mr_error version_of(const Millrace__Version__V1__Version *wire, struct publish_version *ret_version)
 {

@@ -37,7 +37,7 @@ static int64_t now_ms(const struct publish_effects *effects)
     return mr_clock_monotonic_us(&effects->service->clock) / 1000;
 }
 
-/* ---- The view -------------------------------------------------------------------------------------------- */
+/* ---- The view ------------------------------------------------------------------------------------------ */
 
 static void note_forgotten(struct publish_effects *effects, bool forgot)
 {
@@ -142,7 +142,7 @@ static struct mr_error on_turn(void *self, int64_t turn_ms)
     mr_unreachable(__func__);
 }
 
-/* ---- Records --------------------------------------------------------------------------------------------- */
+/* ---- Records ------------------------------------------------------------------------------------------- */
 
 /* What a record says, read before anything is decided. */
 struct reading {
@@ -292,7 +292,7 @@ static struct mr_error fold(void *self, const struct mr_log_record *output)
     return mr_ok();
 }
 
-/* ---- Lanes ----------------------------------------------------------------------------------------------- */
+/* ---- Lanes --------------------------------------------------------------------------------------------- */
 
 static bool lane_open(void *self, struct mr_lane *lane)
 {
@@ -322,7 +322,7 @@ static void lane_close(void *self, struct mr_lane *lane)
     lane->state = NULL;
 }
 
-/* ---- Open and close -------------------------------------------------------------------------------------- */
+/* ---- Open and close ------------------------------------------------------------------------------------ */
 
 static const struct mr_stage_ops stage_ops = {
     .fold = fold,

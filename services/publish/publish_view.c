@@ -161,7 +161,7 @@ static void changed(struct publish_view *view, struct view_entry *entry, bool wa
     view->pending += was_pending ? 0 : 1;
 }
 
-/* ---- Changes --------------------------------------------------------------------------------------------- */
+/* ---- Changes ------------------------------------------------------------------------------------------- */
 
 static void count_rate(struct view_entry *entry, bool stepped, int64_t now_ms)
 {
@@ -248,7 +248,7 @@ struct mr_error publish_view_version(struct publish_view *view, const struct pub
     return mr_ok();
 }
 
-/* ---- Commands -------------------------------------------------------------------------------------------- */
+/* ---- Commands ------------------------------------------------------------------------------------------ */
 
 static struct mr_error command(struct mr_buffer *commands, size_t *count, const char *const words[], size_t word_count)
 {

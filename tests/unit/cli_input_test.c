@@ -21,8 +21,7 @@ static void file_holding(const void *data, size_t size)
     ck_assert_int_eq(close(descriptor), 0);
 }
 
-/* ---- CSV ----------------------------------------------------------------------------------------------------------
- */
+/* ---- CSV ----------------------------------------------------------------------------------------------- */
 
 static struct mr_error read_csv(const char *text, float (*rows)[MR_CONTRACT_FIELDS], size_t rows_max, size_t *count)
 {
@@ -79,8 +78,7 @@ START_TEST(bad_contracts_name_line_and_field)
 }
 END_TEST
 
-/* ---- .npy ----------------------------------------------------------------------------------------------------------
- */
+/* ---- .npy ---------------------------------------------------------------------------------------------- */
 
 static size_t npy_of(const char *dictionary, unsigned major, size_t claimed, uint8_t *ret_bytes)
 {
@@ -205,8 +203,7 @@ START_TEST(any_bytes_get_an_answer)
 }
 END_TEST
 
-/* ---- JSON lines
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- JSON lines ---------------------------------------------------------------------------------------- */
 
 static struct mr_error event_of(const char *line, Millrace__Batch__V1__Submitted **event)
 {
@@ -275,8 +272,7 @@ START_TEST(bad_lines_are_refused)
 }
 END_TEST
 
-/* ---- Ranges
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Ranges -------------------------------------------------------------------------------------------- */
 
 START_TEST(ranges_are_start_and_count)
 {
