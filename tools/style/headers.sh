@@ -12,7 +12,8 @@ try() {
   local header=$1 report
   shift
   if ! report=$("$@" -fsyntax-only -Wall -Wextra -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE -I "$(dirname "$header")" \
-    -I "$(dirname "$header")/.." -I "$root/libshared/include" -I "$root/services/train" "${includes[@]}" -include "$header" /dev/null 2>&1); then
+    -I "$(dirname "$header")/.." -I "$root/libshared/include" -I "$root/services/train" "${includes[@]}" \
+    -include "$header" /dev/null 2>&1); then
     printf '%s: does not compile alone as %s\n%s\n' "${header#"$root"/}" "$1" "$report"
     status=1
   fi
