@@ -56,15 +56,13 @@ static struct mr_error show(const struct progress *progress, const char *format,
 /* Reads what is published until the next picture is due. */
 static struct mr_error watch(struct progress *progress, const struct mr_clock *clock, uint64_t interval_ms)
 {
-    const int64_t began_us = mr_clock_monotonic_us(clock);
-    const int64_t due_us = began_us + (int64_t)interval_ms * 1000;
-    int64_t now_us = began_us;
+    int64_t now_us = mr_clock_monotonic_us(clock);
+    const int64_t due_us = now_us + (int64_t)interval_ms * 1000;
     while (now_us < due_us) {
         bool some = false;
         MR_TRY(cli_next(progress->session, (uint32_t)((due_us - now_us) / 1000 + 1), &some, progress_note, progress));
         now_us = mr_clock_monotonic_us(clock);
     }
-    progress_take_rates(progress, (double)(now_us - began_us) / 1e6);
     return mr_ok();
 }
 
@@ -74,11 +72,17 @@ static struct mr_error live(struct progress *progress, const struct status_confi
     const bool redraw = !cli_wants_json(config->format) && isatty(STDOUT_FILENO) == 1;
     MR_TRY(cli_follow(progress->session, MR_TOPIC_METRICS, false));
     MR_TRY(cli_follow(progress->session, MR_TOPIC_VERSIONS, false));
-    MR_TRY(look_back(progress,
-                     config->last)); /* after the ends were taken: what falls between is seen twice, not missed */
+    /* After the ends were taken: what falls between is seen twice, not missed. */
+    MR_TRY(look_back(progress, config->last));
+    progress_take_rates(progress, 0);
+    int64_t taken_us = mr_clock_monotonic_us(&clock);
     for (uint64_t shown = 0; config->count == 0 || shown < config->count; shown++) {
-        progress_take_rates(progress, 0);
         MR_TRY(watch(progress, &clock, config->interval_ms));
+        /* Over all the time since the last picture: what comes while offsets are asked for is read in the next watch.
+         */
+        const int64_t now_us = mr_clock_monotonic_us(&clock);
+        progress_take_rates(progress, (double)(now_us - taken_us) / 1e6);
+        taken_us = now_us;
         MR_TRY(progress_measure(progress));
         MR_TRY(show(progress, config->format, redraw));
     }
