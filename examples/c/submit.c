@@ -90,37 +90,50 @@ static void send_event(rd_kafka_t *producer, const char *model, const Millrace__
 static void send_start(rd_kafka_t *producer, char *model, char *run)
 {
     static char profile[] = "mr-f32-v1";
-    Millrace__Run__V1__LabelledJob job = MILLRACE__RUN__V1__LABELLED_JOB__INIT;
+    Millrace__Run__V1__LabelledJob job;
+    millrace__run__v1__labelled_job__init(&job);
     job.features = 2;
     job.targets = 1;
-    Millrace__Run__V1__Linear linear = MILLRACE__RUN__V1__LINEAR__INIT;
+    Millrace__Run__V1__Linear linear;
+    millrace__run__v1__linear__init(&linear);
     linear.width = 8;
-    Millrace__Run__V1__Activation activation = MILLRACE__RUN__V1__ACTIVATION__INIT;
+    Millrace__Run__V1__Activation activation;
+    millrace__run__v1__activation__init(&activation);
     activation.kind = MILLRACE__RUN__V1__ACTIVATION_KIND__ACTIVATION_KIND_CSILU;
-    Millrace__Run__V1__Layer first = MILLRACE__RUN__V1__LAYER__INIT, second = MILLRACE__RUN__V1__LAYER__INIT;
+    Millrace__Run__V1__Layer first;
+    millrace__run__v1__layer__init(&first);
+    Millrace__Run__V1__Layer second;
+    millrace__run__v1__layer__init(&second);
     first.kind_case = MILLRACE__RUN__V1__LAYER__KIND_LINEAR;
     first.linear = &linear;
     second.kind_case = MILLRACE__RUN__V1__LAYER__KIND_ACTIVATION;
     second.activation = &activation;
     Millrace__Run__V1__Layer *layers[] = {&first, &second};
-    Millrace__Run__V1__Network network = MILLRACE__RUN__V1__NETWORK__INIT;
+    Millrace__Run__V1__Network network;
+    millrace__run__v1__network__init(&network);
     network.layers = layers;
     network.n_layers = 2;
-    Millrace__Run__V1__Optimiser optimiser = MILLRACE__RUN__V1__OPTIMISER__INIT;
+    Millrace__Run__V1__Optimiser optimiser;
+    millrace__run__v1__optimiser__init(&optimiser);
     optimiser.beta1 = 0.9F;
     optimiser.beta2 = 0.999F;
     optimiser.epsilon = 1e-8F;
-    Millrace__Run__V1__Constant constant = MILLRACE__RUN__V1__CONSTANT__INIT;
+    Millrace__Run__V1__Constant constant;
+    millrace__run__v1__constant__init(&constant);
     constant.learning_rate = 0.01F;
-    Millrace__Run__V1__Schedule schedule = MILLRACE__RUN__V1__SCHEDULE__INIT;
+    Millrace__Run__V1__Schedule schedule;
+    millrace__run__v1__schedule__init(&schedule);
     schedule.kind_case = MILLRACE__RUN__V1__SCHEDULE__KIND_CONSTANT;
     schedule.constant = &constant;
-    Millrace__Run__V1__FinalCommit final = MILLRACE__RUN__V1__FINAL_COMMIT__INIT;
-    Millrace__Run__V1__CommitPlan plan = MILLRACE__RUN__V1__COMMIT_PLAN__INIT;
+    Millrace__Run__V1__FinalCommit final;
+    millrace__run__v1__final_commit__init(&final);
+    Millrace__Run__V1__CommitPlan plan;
+    millrace__run__v1__commit_plan__init(&plan);
     plan.plan_case = MILLRACE__RUN__V1__COMMIT_PLAN__PLAN_FINAL_COMMIT;
     plan.final_commit = &final;
 
-    Millrace__Run__V1__RunSpec spec = MILLRACE__RUN__V1__RUN_SPEC__INIT;
+    Millrace__Run__V1__RunSpec spec;
+    millrace__run__v1__run_spec__init(&spec);
     spec.job_case = MILLRACE__RUN__V1__RUN_SPEC__JOB_LABELLED;
     spec.labelled = &job;
     spec.network = &network;
@@ -131,11 +144,13 @@ static void send_start(rd_kafka_t *producer, char *model, char *run)
     spec.dtype_policy = MILLRACE__RUN__V1__DTYPE_POLICY__DTYPE_POLICY_KEEP;
     spec.version_bump = MILLRACE__RUN__V1__VERSION_BUMP__VERSION_BUMP_PATCH;
     spec.arithmetic_profile = profile;
-    Millrace__Run__V1__RunStarted started = MILLRACE__RUN__V1__RUN_STARTED__INIT;
+    Millrace__Run__V1__RunStarted started;
+    millrace__run__v1__run_started__init(&started);
     started.run_id = run;
     started.model_id = model;
     started.spec = &spec;
-    Millrace__Batch__V1__Submitted event = MILLRACE__BATCH__V1__SUBMITTED__INIT;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_RUN_STARTED;
     event.run_started = &started;
     send_event(producer, model, &event);
@@ -143,7 +158,8 @@ static void send_start(rd_kafka_t *producer, char *model, char *run)
 
 static Millrace__Common__V1__Tensor tensor_of(uint64_t *shape, size_t dimensions, float *values, size_t count)
 {
-    Millrace__Common__V1__Tensor tensor = MILLRACE__COMMON__V1__TENSOR__INIT;
+    Millrace__Common__V1__Tensor tensor;
+    millrace__common__v1__tensor__init(&tensor);
     tensor.dtype = MILLRACE__COMMON__V1__DTYPE__DTYPE_FLOAT32;
     tensor.shape = shape;
     tensor.n_shape = dimensions;
@@ -166,23 +182,27 @@ static void send_batch(rd_kafka_t *producer, char *model, char *run, uint32_t ep
     uint64_t features_shape[] = {ROWS, 2}, targets_shape[] = {ROWS, 1, 2};
     Millrace__Common__V1__Tensor x = tensor_of(features_shape, 2, &features[0][0], sizeof features / sizeof(float));
     Millrace__Common__V1__Tensor y = tensor_of(targets_shape, 3, &targets[0][0][0], sizeof targets / sizeof(float));
-    Millrace__Batch__V1__Labelled labelled = MILLRACE__BATCH__V1__LABELLED__INIT;
+    Millrace__Batch__V1__Labelled labelled;
+    millrace__batch__v1__labelled__init(&labelled);
     labelled.features = &x;
     labelled.targets = &y;
-    Millrace__Batch__V1__Producer numbered = MILLRACE__BATCH__V1__PRODUCER__INIT;
+    Millrace__Batch__V1__Producer numbered;
+    millrace__batch__v1__producer__init(&numbered);
     numbered.producer_id = name;
     numbered.epoch = epoch;
     numbered.sequence = number;
     char id[32];
     (void)snprintf(id, sizeof id, "batch-%u", (unsigned)number);
-    Millrace__Batch__V1__Batch batch = MILLRACE__BATCH__V1__BATCH__INIT;
+    Millrace__Batch__V1__Batch batch;
+    millrace__batch__v1__batch__init(&batch);
     batch.run_id = run;
     batch.model_id = model;
     batch.batch_id = id;
     batch.producer = &numbered;
     batch.payload_case = MILLRACE__BATCH__V1__BATCH__PAYLOAD_LABELLED;
     batch.labelled = &labelled;
-    Millrace__Batch__V1__Submitted event = MILLRACE__BATCH__V1__SUBMITTED__INIT;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_BATCH;
     event.batch = &batch;
     send_event(producer, model, &event);
@@ -190,11 +210,13 @@ static void send_batch(rd_kafka_t *producer, char *model, char *run, uint32_t ep
 
 static void send_stop(rd_kafka_t *producer, char *model, char *run)
 {
-    Millrace__Run__V1__RunStopped stopped = MILLRACE__RUN__V1__RUN_STOPPED__INIT;
+    Millrace__Run__V1__RunStopped stopped;
+    millrace__run__v1__run_stopped__init(&stopped);
     stopped.run_id = run;
     stopped.model_id = model;
     stopped.outcome = MILLRACE__RUN__V1__RUN_OUTCOME__RUN_OUTCOME_COMPLETED;
-    Millrace__Batch__V1__Submitted event = MILLRACE__BATCH__V1__SUBMITTED__INIT;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_RUN_STOPPED;
     event.run_stopped = &stopped;
     send_event(producer, model, &event);

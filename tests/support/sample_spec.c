@@ -40,10 +40,11 @@ char *sample_replaced(const char *json, const char *find, const char *replace)
 {
     const char *at = strstr(json, find);
     ck_assert_msg(at != NULL, "\"%s\" is not in the sample", find);
-    char *text = malloc(strlen(json) + strlen(replace) + 1);
+    const size_t size = strlen(json) + strlen(replace) + 1;
+    char *text = malloc(size);
     ck_assert_ptr_nonnull(text);
     const int before = (int)(at - json);
-    sprintf(text, "%.*s%s%s", before, json, replace, at + strlen(find));
+    (void)snprintf(text, size, "%.*s%s%s", before, json, replace, at + strlen(find));
     return text;
 }
 
