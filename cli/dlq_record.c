@@ -54,28 +54,43 @@ static bool is_own(const char *name)
     return strncmp(name, own_prefix, sizeof own_prefix - 1) == 0 || strcmp(name, "mr_replay_of") == 0;
 }
 
-/* The headers that the record had before it was a dead letter. Those of an ingested record say what it is: in a replay
- * it is a submitted one again. */
-static struct mr_error copy_headers(const struct mr_log_record *record, bool ingested, struct dlq_replay *replay)
+static struct mr_error add_header(struct dlq_replay *replay, struct mr_log_header header)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < record->header_count; i++) {
-        struct mr_log_header header = record->headers[i];
-        if (is_own(header.name)) {
-            continue;
+    if (replay->output.header_count == DLQ_HEADERS_MAX) {
+        return not_replayable(replay->id, "it has more than 127 headers");
+    }
+    replay->headers[replay->output.header_count++] = header;
+    return mr_ok();
+}
+
+/* The headers that the record was submitted with: those of ingest's dead letters are on them, those of validate's are
+ * in the ingested record. */
+static struct mr_error copy_headers(const struct mr_log_record *record, struct dlq_replay *replay)
+{
+    const Millrace__Batch__V1__Ingested *ingested = replay->ingested;
+    replay->output.headers = replay->headers;
+    for (size_t i = 0; ingested == NULL && i < record->header_count; i++) {
+        if (!is_own(record->headers[i].name)) {
+            MR_TRY(add_header(replay, record->headers[i]));
         }
-        if (ingested && strcmp(header.name, "ce_type") == 0) {
-            header.value = mr_bytes_of_text("millrace.batch.v1.Submitted");
+    }
+    for (size_t i = 0; ingested != NULL && i < ingested->n_headers; i++) {
+        const Millrace__Batch__V1__SubmittedHeader *header = ingested->headers[i];
+        /* Bytes in a message are not ended by NUL; a header's name is, and holds none. */
+        char *name = strndup((const char *)header->name.data, header->name.len);
+        if (name == NULL) {
+            return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a header");
         }
-        if (count == DLQ_HEADERS_MAX - 1) {
+        replay->names[replay->name_count++] = name;
+        if (!is_own(name)) {
+            MR_TRY(
+                add_header(replay, (struct mr_log_header){name, mr_bytes_of(header->value.data, header->value.len)}));
+        }
+        if (replay->name_count == DLQ_HEADERS_MAX) {
             return not_replayable(replay->id, "it has more than 127 headers");
         }
-        replay->headers[count++] = header;
     }
-    replay->headers[count++] = (struct mr_log_header){"mr_replay_of", mr_bytes_of_text(replay->id)};
-    replay->output.headers = replay->headers;
-    replay->output.header_count = count;
-    return mr_ok();
+    return add_header(replay, (struct mr_log_header){"mr_replay_of", mr_bytes_of_text(replay->id)});
 }
 
 static struct mr_error unwrap(const struct mr_log_record *record, struct dlq_replay *replay)
@@ -110,7 +125,7 @@ struct mr_error dlq_replay_init(const struct mr_log_record *record, uint32_t par
     };
     struct mr_error error = ingested ? unwrap(record, replay) : mr_ok();
     if (!mr_failed(error)) {
-        error = copy_headers(record, ingested, replay);
+        error = copy_headers(record, replay);
     }
     if (mr_failed(error)) {
         dlq_replay_deinit(replay);
@@ -120,6 +135,10 @@ struct mr_error dlq_replay_init(const struct mr_log_record *record, uint32_t par
 
 void dlq_replay_deinit(struct dlq_replay *replay)
 {
+    for (size_t i = 0; i < replay->name_count; i++) {
+        free(replay->names[i]);
+    }
+    replay->name_count = 0;
     if (replay->ingested != NULL) {
         millrace__batch__v1__ingested__free_unpacked(replay->ingested, NULL);
         replay->ingested = NULL;

@@ -32,7 +32,9 @@ struct dlq_replay {
     char id[DLQ_ID_SIZE];
     struct mr_log_header headers[DLQ_HEADERS_MAX];
     struct mr_log_output output;
-    Millrace__Batch__V1__Ingested *ingested;
+    Millrace__Batch__V1__Ingested *ingested; /* of validate's dead letters */
+    char *names[DLQ_HEADERS_MAX];            /* of the headers in it */
+    size_t name_count;
 };
 /* REJECT "not_replayable" says why. On success `ret_replay` must stay where it is. */
 MR_MUST_USE struct mr_error dlq_replay_init(const struct mr_log_record *record, uint32_t partitions,

@@ -139,6 +139,8 @@ static const char *fetch_wait_ms(const struct mr_log_kafka_config *config, enum 
 static struct mr_error set_bounds(rd_kafka_conf_t *conf, const struct mr_log_kafka_config *config, enum kafka_role role)
 {
     if (role == KAFKA_ROLE_PRODUCER) {
+        /* A dead letter is the record that a user managed to produce, and what happened to it: it must fit. */
+        MR_TRY(set(conf, "message.max.bytes", "4194304"));
         MR_TRY(set(conf, "queue.buffering.max.messages", "100000"));
         return set(conf, "queue.buffering.max.kbytes", "65536");
     }

@@ -218,16 +218,26 @@ static struct mr_error read_body(struct mr_bytes value, const struct ingest_limi
     return mr_ok();
 }
 
+/* Of value and headers: what is accepted is written whole, and must fit into a record again. */
+static uint64_t bytes_of(const struct mr_log_record *record)
+{
+    uint64_t size = record->value.size;
+    for (size_t i = 0; i < record->header_count; i++) {
+        size += strlen(record->headers[i].name) + record->headers[i].value.size;
+    }
+    return size;
+}
+
 struct mr_error ingest_codec_read(const struct mr_log_record *record, const struct ingest_limits *limits,
                                   struct mr_arena *arena, struct ingest_record *ret_record)
 {
     struct ingest_record out;
     memset(&out, 0, sizeof out);
-    out.value_bytes = record->value.size;
+    out.record_bytes = bytes_of(record);
     read_replay(record, &out);
     if (!record->has_value || record->value.size == 0) {
         out.facts.body = INGEST_BODY_NONE;
-    } else if (record->value.size > limits->max_record_bytes) {
+    } else if (out.record_bytes > limits->max_record_bytes) {
         out.facts.body = INGEST_BODY_TOO_LARGE;
     } else {
         MR_TRY(read_body(record->value, limits, arena, &out));
@@ -274,15 +284,35 @@ struct mr_error ingest_codec_fold(const struct mr_log_record *output, struct mr_
     return mr_ok();
 }
 
-struct mr_error ingest_codec_write(const struct mr_stage_stamp *stamp, struct mr_bytes submitted, const char *replay_of,
-                                   struct mr_arena *arena, struct mr_bytes *ret_value)
+static struct mr_error write_headers(const struct mr_log_record *submitted, struct mr_arena *arena,
+                                     Millrace__Batch__V1__Ingested *wire)
+{
+    const size_t count = submitted->header_count;
+    Millrace__Batch__V1__SubmittedHeader *headers = mr_arena_alloc(arena, (count + 1) * sizeof *headers);
+    wire->headers = mr_arena_alloc(arena, (count + 1) * sizeof *wire->headers);
+    if (headers == NULL || wire->headers == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "%zu headers", count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        millrace__batch__v1__submitted_header__init(&headers[i]);
+        headers[i].name = mr_wire_lend(mr_bytes_of_text(submitted->headers[i].name));
+        headers[i].value = mr_wire_lend(submitted->headers[i].value);
+        wire->headers[i] = &headers[i];
+    }
+    wire->n_headers = count;
+    return mr_ok();
+}
+
+struct mr_error ingest_codec_write(const struct mr_stage_stamp *stamp, const struct mr_log_record *submitted,
+                                   const char *replay_of, struct mr_arena *arena, struct mr_bytes *ret_value)
 {
     struct mr_wire_stamp wire_stamp;
     Millrace__Batch__V1__Ingested wire;
     millrace__batch__v1__ingested__init(&wire);
     mr_wire_stamp_init(&wire_stamp, stamp);
     wire.stamp = &wire_stamp.message;
-    wire.submitted = mr_wire_lend(submitted);
+    wire.submitted = mr_wire_lend(submitted->value);
     wire.replay_of = mr_wire_text(replay_of);
+    MR_TRY(write_headers(submitted, arena, &wire));
     return mr_wire_pack(&wire.base, arena, ret_value);
 }

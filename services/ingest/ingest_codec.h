@@ -9,7 +9,7 @@
 enum { INGEST_REPLAY_ID_SIZE = 65 };
 
 struct ingest_limits {
-    uint64_t max_record_bytes; /* of a value */
+    uint64_t max_record_bytes; /* of value and headers */
     uint64_t max_inline_bytes; /* of a batch's inline payload, all tensors together */
     uint32_t partitions;
 };
@@ -21,7 +21,7 @@ struct ingest_record {
     char model_id[MR_ID_SIZE], run_id[MR_ID_SIZE], producer_id[MR_ID_SIZE];
     char replay_of[INGEST_REPLAY_ID_SIZE];
     struct mr_field_fault fault; /* where a body, id, spec, payload or outcome is wrong */
-    uint64_t value_bytes, inline_bytes;
+    uint64_t record_bytes, inline_bytes;
     uint32_t partition_expected; /* of the key */
 };
 
@@ -33,9 +33,9 @@ MR_MUST_USE struct mr_error ingest_codec_read(const struct mr_log_record *record
 MR_MUST_USE struct mr_error ingest_codec_fold(const struct mr_log_record *output, struct mr_arena *arena,
                                               struct ingest_record *ret_record);
 
-/* The value of batches.ingested, in the arena. `submitted` stays as it is. */
-MR_MUST_USE struct mr_error ingest_codec_write(const struct mr_stage_stamp *stamp, struct mr_bytes submitted,
-                                               const char *replay_of, struct mr_arena *arena,
-                                               struct mr_bytes *ret_value);
+/* The value of batches.ingested, in the arena. The bytes and headers of `submitted` stay as they are. */
+MR_MUST_USE struct mr_error ingest_codec_write(const struct mr_stage_stamp *stamp,
+                                               const struct mr_log_record *submitted, const char *replay_of,
+                                               struct mr_arena *arena, struct mr_bytes *ret_value);
 
 #endif

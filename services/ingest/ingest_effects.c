@@ -66,7 +66,7 @@ static struct mr_error accept(struct ingest_effects *effects, const struct mr_it
     const struct mr_stage_stamp stamp = mr_stage_stamp(stage, item, MR_TOPIC_INGESTED);
     struct mr_stage_output *output = &verdict->outputs[0];
     *output = (struct mr_stage_output){.topic = MR_TOPIC_INGESTED, .type = "millrace.batch.v1.Ingested"};
-    MR_TRY(ingest_codec_write(&stamp, item->record->value, record->replay_of, mr_stage_arena(stage), &output->value));
+    MR_TRY(ingest_codec_write(&stamp, item->record, record->replay_of, mr_stage_arena(stage), &output->value));
     verdict->output_count = 1;
     return ingest_memory_accept(effects->memories[item->lane->partition], record);
 }
@@ -95,7 +95,7 @@ static struct mr_verdict handle(void *self, struct mr_item *item, enum mr_stage_
     struct ingest_effects *effects = self;
     const struct ingest_limits limits = limits_of(effects);
     struct ingest_view view = {.run = INGEST_RUN_UNKNOWN, .producer = INGEST_PRODUCER_NEW};
-    struct ingest_record record = {.value_bytes = item->record->value.size};
+    struct ingest_record record = {.record_bytes = item->record->value.size};
     struct ingest_event happened = {.kind = INGEST_EVENT_SUBMITTED};
     struct mr_verdict verdict;
     struct mr_error error = ingest_codec_read(item->record, &limits, mr_stage_arena(effects->service->stage), &record);

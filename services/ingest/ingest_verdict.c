@@ -50,7 +50,7 @@ static void say_reason(struct words to, enum ingest_reason reason, const struct 
     case INGEST_REASON_EMPTY_VALUE: say(to, "value: expected a millrace.batch.v1.Submitted, found no bytes"); return;
     case INGEST_REASON_TOO_LARGE:
         say(to, "value: %" PRIu64 " bytes; expected at most %" PRIu64 ": send large tensors by claim check",
-            record->value_bytes, limits->max_record_bytes);
+            record->record_bytes, limits->max_record_bytes);
         return;
     case INGEST_REASON_UNDECODABLE:
     case INGEST_REASON_NO_EVENT:
@@ -99,7 +99,7 @@ static void say_reason(struct words to, enum ingest_reason reason, const struct 
         say(to, "header mr_replay_of: the model has had %d replays already", (int)INGEST_REPLAYS_MAX);
         return;
     case INGEST_REASON_OUT_OF_MEMORY:
-        say(to, "ingest found no memory for a record of %" PRIu64 " bytes", record->value_bytes);
+        say(to, "ingest found no memory for a record of %" PRIu64 " bytes", record->record_bytes);
         return;
     }
     mr_unreachable(__func__);
@@ -147,7 +147,7 @@ struct mr_verdict ingest_verdict_of(const struct ingest_decision *decision, cons
         verdict.kind = MR_VERDICT_RETRY;
         verdict.due_ms = decision->of.retry.at_ms;
         say(detail, "attempt %" PRIu32 " found no memory for a record of %" PRIu64 " bytes", decision->of.retry.attempt,
-            record->value_bytes);
+            record->record_bytes);
         return verdict;
     case INGEST_DECISION_DEAD_LETTERED: break;
     }

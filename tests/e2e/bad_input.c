@@ -10,6 +10,7 @@
  *
  * Each bad record carries its expected reason in the header `expect`; dead letters keep headers byte for byte.
  */
+#include "millrace/batch/v1/batch.pb-c.h"
 #include "millrace/hash.h"
 #include "millrace/log_kafka.h"
 #include "millrace/topics.h"
@@ -239,17 +240,43 @@ static int run_send(const char *brokers, const char *folder, void (*what)(struct
     return EXIT_SUCCESS;
 }
 
+/* The header `expect` that the record was submitted with: a dead letter of validate holds it inside. */
+static bool expected_of(const struct mr_log_record *record, char ret_text[64])
+{
+    struct mr_bytes text;
+    memset(ret_text, 0, 64);
+    if (mr_log_header_find(record, "expect", &text)) {
+        memcpy(ret_text, text.data, text.size < 63 ? text.size : 63);
+        return true;
+    }
+    bool found = false;
+    Millrace__Batch__V1__Ingested *ingested =
+        millrace__batch__v1__ingested__unpack(NULL, record->value.size, record->value.data);
+    for (size_t i = 0; ingested != NULL && i < ingested->n_headers; i++) {
+        const Millrace__Batch__V1__SubmittedHeader *header = ingested->headers[i];
+        if (mr_bytes_equal(mr_bytes_of(header->name.data, header->name.len), mr_bytes_of_text("expect"))) {
+            memcpy(ret_text, header->value.data, header->value.len < 63 ? header->value.len : 63);
+            found = true;
+        }
+    }
+    if (ingested != NULL) {
+        millrace__batch__v1__ingested__free_unpacked(ingested, NULL);
+    }
+    return found;
+}
+
 static bool reason_is_right(const struct mr_log_record *record)
 {
-    struct mr_bytes expect, reason, detail;
-    if (!mr_log_header_find(record, "expect", &expect) || !mr_log_header_find(record, "mr_dlq_reason", &reason) ||
+    struct mr_bytes reason, detail;
+    char expect[64];
+    if (!expected_of(record, expect) || !mr_log_header_find(record, "mr_dlq_reason", &reason) ||
         !mr_log_header_find(record, "mr_dlq_detail", &detail)) {
         fprintf(stderr, "a dead letter without its headers\n");
         return false;
     }
-    if (!mr_bytes_equal(reason, expect) || detail.size == 0) {
-        fprintf(stderr, "expected %.*s, got %.*s (%.*s)\n", (int)expect.size, (const char *)expect.data,
-                (int)reason.size, (const char *)reason.data, (int)detail.size, (const char *)detail.data);
+    if (!mr_bytes_equal(reason, mr_bytes_of_text(expect)) || detail.size == 0) {
+        fprintf(stderr, "expected %s, got %.*s (%.*s)\n", expect, (int)reason.size, (const char *)reason.data,
+                (int)detail.size, (const char *)detail.data);
         return false;
     }
     return true;
@@ -286,17 +313,37 @@ static int run_check(const char *brokers)
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+static int argument_count;
+static char **arguments;
+static int exit_code = 64;
+
+/* The helpers that make records are Check's: they must run inside a test. */
+START_TEST(as_told)
+{
+    if (argument_count == 4 && strcmp(arguments[1], "send") == 0) {
+        exit_code = run_send(arguments[2], arguments[3], send_all);
+    } else if (argument_count == 3 && strcmp(arguments[1], "stop") == 0) {
+        exit_code = run_send(arguments[2], "", send_stop);
+    } else if (argument_count == 3 && strcmp(arguments[1], "check") == 0) {
+        exit_code = run_check(arguments[2]);
+    } else {
+        fprintf(stderr, "mr_bad_input send BROKERS FOLDER | stop BROKERS | check BROKERS\n");
+    }
+}
+END_TEST
+
 int main(int argc, char *argv[])
 {
-    if (argc == 4 && strcmp(argv[1], "send") == 0) {
-        return run_send(argv[2], argv[3], send_all);
-    }
-    if (argc == 3 && strcmp(argv[1], "stop") == 0) {
-        return run_send(argv[2], "", send_stop);
-    }
-    if (argc == 3 && strcmp(argv[1], "check") == 0) {
-        return run_check(argv[2]);
-    }
-    fprintf(stderr, "mr_bad_input send BROKERS FOLDER | stop BROKERS | check BROKERS\n");
-    return 64;
+    argument_count = argc;
+    arguments = argv;
+    Suite *suite = suite_create("bad_input");
+    TCase *tcase = tcase_create("bad_input");
+    tcase_add_test(tcase, as_told);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_set_fork_status(runner, CK_NOFORK);
+    srunner_run_all(runner, CK_SILENT);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0 ? EXIT_FAILURE : exit_code;
 }

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MR_ASSERT(!mr_failed(ingest_codec_read(&record, &limits, &arena, &read)));
     MR_ASSERT(read.facts.body >= 1 && read.facts.body <= INGEST_BODY_LAST);
     if (read.facts.body >= INGEST_BODY_RUN_STARTED && read.facts.ids_valid) {
-        MR_ASSERT(!mr_failed(ingest_codec_write(&stamp, record.value, "", &arena, &record.value)));
+        MR_ASSERT(!mr_failed(ingest_codec_write(&stamp, &record, "", &arena, &record.value)));
         MR_ASSERT(!mr_failed(ingest_codec_fold(&record, &arena, &folded)));
         MR_ASSERT(strcmp(read.run_id, folded.run_id) == 0 && read.facts.body == folded.facts.body);
     }

@@ -255,9 +255,15 @@ START_TEST(what_is_written_is_folded_alike_and_holds_the_bytes)
                                              "\"sobol_range\":{\"count\":8}");
     struct mr_arena arena = {0};
     struct mr_stage_stamp stamp = {.model_id = "m", .origin = 7, .has_prev = true, .prev = 5};
+    const struct mr_log_header headers[] = {{"ce_id", mr_bytes_of_text("mine")}, {"\xff", mr_bytes_of("\0x", 2)}};
+    const struct mr_log_record submitted = {.topic = "s",
+                                            .has_value = true,
+                                            .value = mr_buffer_view(&value),
+                                            .headers = headers,
+                                            .header_count = MR_COUNT_OF(headers)};
     struct mr_log_record output = {.topic = "t", .has_value = true};
     struct ingest_record folded;
-    ck_assert(!mr_failed(ingest_codec_write(&stamp, mr_buffer_view(&value), "id", &arena, &output.value)));
+    ck_assert(!mr_failed(ingest_codec_write(&stamp, &submitted, "id", &arena, &output.value)));
     ck_assert(!mr_failed(ingest_codec_fold(&output, &arena, &folded)));
     ck_assert_str_eq(folded.replay_of, "id");
     ck_assert_str_eq(folded.producer_id, "p");
@@ -268,6 +274,12 @@ START_TEST(what_is_written_is_folded_alike_and_holds_the_bytes)
     ck_assert(mr_bytes_equal(mr_bytes_of(wire->submitted.data, wire->submitted.len), mr_buffer_view(&value)));
     ck_assert_uint_eq(wire->stamp->origin->offset, 7);
     ck_assert_uint_eq(wire->stamp->prev->value, 5);
+    ck_assert_uint_eq(wire->n_headers, 2);
+    for (size_t i = 0; i < wire->n_headers; i++) {
+        const Millrace__Batch__V1__SubmittedHeader *header = wire->headers[i];
+        ck_assert(mr_bytes_equal(mr_bytes_of(header->name.data, header->name.len), mr_bytes_of_text(headers[i].name)));
+        ck_assert(mr_bytes_equal(mr_bytes_of(header->value.data, header->value.len), headers[i].value));
+    }
     millrace__batch__v1__ingested__free_unpacked(wire, NULL);
     output.value = mr_bytes_of_text("no record of ours");
     const struct mr_error error = ingest_codec_fold(&output, &arena, &folded);
