@@ -51,30 +51,41 @@ static int hex_digit(char c)
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Percent-decodes an absolute path. False: not one. */
-static bool decode_path(const char *text, char *ret_path, size_t size)
+/* One byte of a path at *at, which moves behind it. */
+static bool take_byte(const char **at, char *ret_byte)
 {
-    size_t used = 0;
-    if (text[0] != '/') {
+    if (**at == '?' || **at == '#') {
         return false;
     }
-    for (const char *at = text; *at != '\0'; at++) {
-        char c = *at;
-        if (c == '?' || c == '#' || used + 1 >= size) {
+    if (**at != '%') {
+        *ret_byte = *(*at)++;
+        return true;
+    }
+    const int high = hex_digit((*at)[1]);
+    const int low = high < 0 ? -1 : hex_digit((*at)[2]);
+    if (low < 0 || high * 16 + low == 0) {
+        return false;
+    }
+    *ret_byte = (char)(high * 16 + low);
+    *at += 3;
+    return true;
+}
+
+bool mr_file_uri_path(const char *uri, char ret_path[MR_FILE_PATH_SIZE])
+{
+    static const char scheme[] = "file:///";
+    char path[MR_FILE_PATH_SIZE];
+    size_t size = 0;
+    if (strncmp(uri, scheme, sizeof scheme - 1) != 0) {
+        return false;
+    }
+    for (const char *at = uri + sizeof scheme - 2; *at != '\0'; size++) {
+        if (size + 1 >= sizeof path || !take_byte(&at, &path[size])) {
             return false;
         }
-        if (c == '%') {
-            const int high = hex_digit(at[1]);
-            const int low = high < 0 ? -1 : hex_digit(at[2]);
-            if (low < 0 || high * 16 + low == 0) {
-                return false;
-            }
-            c = (char)(high * 16 + low);
-            at += 2;
-        }
-        ret_path[used++] = c;
     }
-    ret_path[used] = '\0';
+    memcpy(ret_path, path, size);
+    ret_path[size] = '\0';
     return true;
 }
 
@@ -91,8 +102,8 @@ struct mr_error mr_store_open(const char *uri, struct mr_store **ret_store)
                              "store \"%s\": scheme \"%.*s\" is not built in; this build has file:///absolute/path", uri,
                              (int)(scheme_end - uri), uri);
     }
-    char path[4096];
-    if (!decode_path(uri + sizeof file - 1, path, sizeof path)) {
+    char path[MR_FILE_PATH_SIZE];
+    if (!mr_file_uri_path(uri, path)) {
         return mr_error_make(MR_ERROR_REJECT, "bad_uri", 0,
                              "store \"%s\": expected file:///absolute/path (%%XX for a special byte)", uri);
     }

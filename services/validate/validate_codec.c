@@ -1,6 +1,7 @@
 #include "validate_codec.h"
 
 #include "millrace/sobol.h"
+#include "millrace/store.h"
 #include "millrace/wire.h"
 
 #include <stdio.h>
@@ -128,55 +129,17 @@ static void describe(struct validate_inspection *out, uint32_t tensor, const cha
                    what);
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    if (c >= 'a' && c <= 'f') {
-        return c - 'a' + 10;
-    }
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-bool validate_codec_claim_path(const char *uri, char ret_path[VALIDATE_PATH_SIZE])
-{
-    static const char scheme[] = "file:///";
-    size_t size = 0;
-    if (strncmp(uri, scheme, sizeof scheme - 1) != 0) {
-        return false;
-    }
-    for (const char *from = uri + sizeof scheme - 2; *from != '\0'; from++) {
-        char c = *from;
-        if (c == '?' || c == '#' || size + 1 >= VALIDATE_PATH_SIZE) {
-            return false;
-        }
-        if (c == '%') {
-            const int high = hex_digit(from[1]);
-            const int low = high < 0 ? -1 : hex_digit(from[2]);
-            if (low < 0 || high * 16 + low == 0) {
-                return false;
-            }
-            c = (char)(high * 16 + low);
-            from += 2;
-        }
-        ret_path[size++] = c;
-    }
-    ret_path[size] = '\0';
-    return true;
-}
-
 /* file:/// only: the first of another kind is the one that is described. */
 static enum validate_claims claims_of(struct validate_inspection *out)
 {
-    char path[VALIDATE_PATH_SIZE];
+    char path[MR_FILE_PATH_SIZE];
     enum validate_claims claims = VALIDATE_CLAIMS_NONE;
     for (uint32_t i = 0; i < out->tensors.count; i++) {
         const Millrace__Common__V1__Tensor *tensor = out->tensors.tensor[i];
         if (!is_claim(tensor)) {
             continue;
         }
-        if (!validate_codec_claim_path(tensor->claim->uri, path)) {
+        if (!mr_file_uri_path(tensor->claim->uri, path)) {
             describe(out, i, "claim.uri: expected file:///absolute/path (%XX for a special byte)");
             return VALIDATE_CLAIMS_UNSUPPORTED;
         }

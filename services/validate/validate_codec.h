@@ -42,10 +42,6 @@ enum validate_values validate_codec_values(const struct mr_run_spec *spec, const
                                            struct mr_batch_finding *ret_finding);
 struct validate_place validate_codec_place(const struct mr_batch_finding *finding);
 
-enum { VALIDATE_PATH_SIZE = 4096 };
-/* The path of a claim's file:/// URI, percent-decoded. False: it is none. */
-MR_MUST_USE bool validate_codec_claim_path(const char *uri, char ret_path[VALIDATE_PATH_SIZE]);
-
 /* What the spec wants of types. */
 enum validate_policy validate_codec_policy(const struct mr_run_spec *spec);
 

@@ -34,7 +34,7 @@ static struct mr_error source_init(struct validate_source *source, const Millrac
     MR_ASSERT(tensor->claim->sha256.len == MR_SHA256_SIZE);
     memcpy(source->hash.bytes, tensor->claim->sha256.data, MR_SHA256_SIZE);
     validate_codec_payload_key(model_id, &source->hash, source->key);
-    MR_ASSERT(validate_codec_claim_path(tensor->claim->uri, source->path));
+    MR_ASSERT(mr_file_uri_path(tensor->claim->uri, source->path));
     return mr_ok();
 }
 

@@ -7,7 +7,7 @@
 #include "validate_codec.h"
 
 struct validate_source {
-    char path[VALIDATE_PATH_SIZE]; /* of a claim; "": the bytes were inline and are there already */
+    char path[MR_FILE_PATH_SIZE]; /* of a claim; "": the bytes were inline and are there already */
     struct mr_sha256 hash;         /* of a claim: what it says */
     struct mr_buffer bytes;        /* what was read */
     char key[VALIDATE_KEY_SIZE];

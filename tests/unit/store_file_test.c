@@ -79,6 +79,25 @@ START_TEST(uris)
 }
 END_TEST
 
+START_TEST(paths_of_uris_are_decoded)
+{
+    char path[MR_FILE_PATH_SIZE] = "untouched", uri[MR_FILE_PATH_SIZE + 16];
+    static const char *const bad[] = {"s3:///a",     "file://host/a", "/a",          "file:///a%00b",
+                                      "file:///a%2", "file:///a%g0",  "file:///a?b", "file:///a#b"};
+    for (size_t i = 0; i < MR_COUNT_OF(bad); i++) {
+        ck_assert_msg(!mr_file_uri_path(bad[i], path), "\"%s\" was taken", bad[i]);
+    }
+    (void)snprintf(uri, sizeof uri, "file:///%0*d", MR_FILE_PATH_SIZE - 1, 0);
+    ck_assert(!mr_file_uri_path(uri, path));
+    ck_assert_str_eq(path, "untouched");
+    uri[strlen(uri) - 1] = '\0';
+    ck_assert(mr_file_uri_path(uri, path));
+    ck_assert_uint_eq(strlen(path), MR_FILE_PATH_SIZE - 1);
+    ck_assert(mr_file_uri_path("file:///a%20b/%C3%a9", path));
+    ck_assert_str_eq(path, "/a b/\xc3\xa9");
+}
+END_TEST
+
 START_TEST(objects_are_plain_files)
 {
     char path[128], read_back[16] = "";
@@ -371,6 +390,7 @@ int main(void)
     TCase *tcase = tcase_create("file");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, uris);
+    tcase_add_test(tcase, paths_of_uris_are_decoded);
     tcase_add_test(tcase, objects_are_plain_files);
     tcase_add_test(tcase, conditions);
     tcase_add_test(tcase, etag_is_of_the_content);

@@ -199,17 +199,6 @@ START_TEST(claims_are_files_with_a_size_and_a_hash)
 }
 END_TEST
 
-START_TEST(paths_are_decoded)
-{
-    char path[VALIDATE_PATH_SIZE];
-    ck_assert(validate_codec_claim_path("file:///a%20b/c", path));
-    ck_assert_str_eq(path, "/a b/c");
-    ck_assert(!validate_codec_claim_path("file:///a%00b", path));
-    ck_assert(!validate_codec_claim_path("file:///a%2", path));
-    ck_assert(!validate_codec_claim_path("file:///a?b", path));
-}
-END_TEST
-
 START_TEST(what_ingest_cannot_have_written_is_fatal)
 {
     struct validate_record read;
@@ -280,7 +269,6 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, ranges_end_with_the_sequence_and_the_limit);
     tcase_add_test(tcase, inline_checksums_count_when_they_are_there);
     tcase_add_test(tcase, claims_are_files_with_a_size_and_a_hash);
-    tcase_add_test(tcase, paths_are_decoded);
     tcase_add_test(tcase, what_ingest_cannot_have_written_is_fatal);
     tcase_add_test(tcase, what_is_written_names_its_copies_and_folds_alike);
     tcase_add_test(tcase, memory_knows_the_open_run_of_each_model);

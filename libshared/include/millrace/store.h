@@ -80,6 +80,9 @@ struct mr_store_ops {
     void (*close)(struct mr_store *);
 };
 
+enum { MR_FILE_PATH_SIZE = 4096 };
+/* The path of file:///absolute/path, with its %XX decoded. False: it is no such URI, or too long. */
+MR_MUST_USE bool mr_file_uri_path(const char *uri, char ret_path[MR_FILE_PATH_SIZE]);
 /* By URI; REJECT "bad_uri" or "unsupported_scheme", UNAVAILABLE-like failures are TRANSIENT. file:/// creates the
  * directory. */
 MR_MUST_USE struct mr_error mr_store_open(const char *uri, struct mr_store **ret_store);
