@@ -1,6 +1,5 @@
 #include "ingest_codec.h"
 
-#include "ingest_wire.h"
 #include "millrace/batch/v1/batch.pb-c.h"
 #include "millrace/spec.h"
 #include "millrace/wire.h"
@@ -190,7 +189,7 @@ static struct mr_error read_body(struct mr_bytes value, const struct ingest_limi
 {
     out->facts.body = INGEST_BODY_UNDECODABLE;
     out->facts.ids_valid = true;
-    if (!ingest_wire_check(&millrace__batch__v1__submitted__descriptor, value, &out->fault)) {
+    if (!mr_message_wire_check(&millrace__batch__v1__submitted__descriptor, value, &out->fault)) {
         return mr_ok();
     }
     struct mr_wire_memory memory = {.arena = arena};

@@ -1,7 +1,6 @@
 /* From bytes to facts: what a user can get wrong in an envelope, and where the record says that it is. */
 #include "check_main.h"
 #include "ingest_codec.h"
-#include "ingest_wire.h"
 #include "millrace/batch/v1/batch.pb-c.h"
 #include "submitted.h"
 
@@ -149,9 +148,9 @@ START_TEST(deep_nesting_is_refused_before_unpacking)
         memcpy(bytes, head, used);
         size += used;
     }
-    ck_assert(!ingest_wire_check(bytes[0] == 0x22 ? &millrace__run__v1__layer__descriptor
-                                                  : &millrace__run__v1__residual__descriptor,
-                                 mr_bytes_of(bytes, size), &fault));
+    ck_assert(!mr_message_wire_check(bytes[0] == 0x22 ? &millrace__run__v1__layer__descriptor
+                                                      : &millrace__run__v1__residual__descriptor,
+                                     mr_bytes_of(bytes, size), &fault));
     ck_assert_str_eq(fault.expected, "at most 32 levels of messages");
 }
 END_TEST
