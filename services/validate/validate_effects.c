@@ -213,6 +213,29 @@ static struct validate_event event_of(struct turn *turn, enum mr_stage_event_kin
     mr_unreachable(__func__);
 }
 
+static void count_decision(const struct validate_effects *effects, const char *name)
+{
+    const struct mr_label labels[] = {{"stage", "validate"}, {"decision", name}};
+    mr_metric_add(mr_metrics_counter(effects->service->metrics, "millrace_decisions_total", "Decisions taken, by name.",
+                                     labels, MR_COUNT_OF(labels)),
+                  1);
+}
+
+/* A cast is counted for each batch, and told once for each run: when its start is validated. */
+static void tell_cast(const struct turn *turn, struct validate_precision precision)
+{
+    const char *name = validate_precision_text(VALIDATE_PRECISION_CAST_TO_BFLOAT16);
+    if (precision.kind == VALIDATE_PRECISION_CAST_TO_BFLOAT16) {
+        count_decision(turn->effects, name);
+    }
+    if (turn->record.body == VALIDATE_BODY_RUN_STARTED &&
+        turn->started_spec.dtype_policy == MR_DTYPE_CAST_TO_BFLOAT16) {
+        MR_TRACE(&turn->effects->service->trace, MR_TRACE_INFO, name, mr_text("model", turn->record.model_id),
+                 mr_text("run", turn->record.run_id),
+                 mr_text("reason", validate_precision_reason_text(VALIDATE_PRECISION_REASON_DTYPE_POLICY)));
+    }
+}
+
 /* The value to write, and the memory of it: both or neither. */
 static struct mr_error emit(struct turn *turn, struct validate_precision precision, struct mr_verdict *verdict)
 {
@@ -222,6 +245,7 @@ static struct mr_error emit(struct turn *turn, struct validate_precision precisi
     *output = (struct mr_stage_output){.topic = MR_TOPIC_VALIDATED, .type = "millrace.batch.v1.Validated"};
     MR_TRY(validate_codec_write(&stamp, &turn->record, precision, mr_stage_arena(stage), &output->value));
     verdict->output_count = 1;
+    tell_cast(turn, precision);
     return validate_memory_accept(turn->memory, &turn->record, &turn->started_spec);
 }
 
@@ -298,10 +322,7 @@ static void resolved(void *self, struct mr_item *item)
     const struct validate_event buried = {.kind = VALIDATE_EVENT_BURIED};
     const struct validate_step step = validate_decide(&state->state, &buried);
     const char *name = validate_decision_text(step.decision.kind);
-    const struct mr_label labels[] = {{"stage", "validate"}, {"decision", name}};
-    mr_metric_add(mr_metrics_counter(effects->service->metrics, "millrace_decisions_total", "Decisions taken, by name.",
-                                     labels, MR_COUNT_OF(labels)),
-                  1);
+    count_decision(effects, name);
     MR_TRACE(&effects->service->trace, MR_TRACE_INFO, name, mr_text("model", item->lane->model_id),
              mr_count("partition", item->lane->partition), mr_count("origin", item->origin),
              mr_text("reason", validate_reason_text(step.decision.reason)));
