@@ -50,6 +50,15 @@ static void help(FILE *out)
                   "log, 77 denied.\n");
 }
 
+/* The sections of docs/configuration.md. */
+static void help_markdown(FILE *out)
+{
+    for (size_t i = 0; cli_verbs[i] != NULL; i++) {
+        (void)fputs(i > 0 ? "\n" : "", out);
+        mr_config_markdown(cli_verbs[i]->options, out);
+    }
+}
+
 static void verb_help(const struct cli_verb *verb, FILE *out)
 {
     (void)fprintf(out, "usage: millrace %s%s%s [--name value ...]\n\n", verb->words,
@@ -101,6 +110,10 @@ int cli_run(int argc, char *argv[])
     const struct cli_verb *verb = argc < 2 ? NULL : cli_find_verb(argc - 1, argv + 1, &words);
     if (verb != NULL) {
         return run_joined(verb, argc - words, argv + words);
+    }
+    if (argc == 2 && strcmp(argv[1], "--help-markdown") == 0) {
+        help_markdown(stdout);
+        return MR_EXIT_OK;
     }
     /* "millrace store --help" and the like list everything too. */
     if (argc >= 2 && is_help(argv[argc - 1])) {

@@ -27,6 +27,8 @@ static const struct mr_option rows[] = {
     CLI_ROW_COUNT(TYPE, "epoch", epoch, "0", 0, UINT32_MAX, "Producer epoch; 0: the seconds since 1970."),
     CLI_ROW_COUNT(TYPE, "sequence", sequence, "1", 0, INT64_MAX, "Sequence number of the first batch."),
     CLI_ROW_COUNT(TYPE, "rate", rate, "0", 0, 1000000, "Batches a second at most; 0: no limit."),
+    CLI_ROW_COUNT(TYPE, "timeout", timeout_s, "30", 1, 86400,
+                  "Seconds without any acknowledgement after which it gives up, with exit code 75."),
 };
 static const struct mr_option_table table = {"millrace submit", "Send run starts, batches and run stops.", rows,
                                              MR_COUNT_OF(rows)};
@@ -102,6 +104,21 @@ static int report(const struct submitter *submitter)
     return MR_EXIT_OK;
 }
 
+/* Not acknowledged is not known, so that the way on is to send the same again under the same numbers. */
+static void advise(const struct submitter *submitter)
+{
+    if (submitter->accepted == submitter->events) {
+        return;
+    }
+    (void)fprintf(stderr,
+                  "submit: %" PRIu64 " of %" PRIu64 " events are accepted; whether the others arrived is not known. To "
+                  "send the same batches\nagain, which is safe: the same command with --producer=%s --epoch=%" PRIu32
+                  " --sequence=%" PRIu64 "\n%sBatches that were accepted are recognised as duplicates.\n",
+                  submitter->accepted, submitter->events, submitter->producer_id, submitter->epoch,
+                  submitter->config->sequence,
+                  submitter->starts > 0 ? "(without --start and --spec if the run is open).\n" : "");
+}
+
 static int run(const void *options, const struct cli_rest *rest)
 {
     (void)rest;
@@ -121,6 +138,9 @@ static int run(const void *options, const struct cli_rest *rest)
         error.kind == MR_ERROR_NONE || error.kind == MR_ERROR_REJECT ? submit_finish(&submitter) : mr_ok();
     error = mr_failed(error) ? error : finished;
     const int reported = report(&submitter);
+    if (mr_failed(error)) {
+        advise(&submitter);
+    }
     submit_close(&submitter);
     return mr_failed(error) ? cli_fail(&error) : reported;
 }

@@ -19,7 +19,7 @@ struct submit_config {
     uint64_t rows_per_batch;
     const char *producer;
     uint64_t epoch, sequence;
-    uint64_t rate;
+    uint64_t rate, timeout_s;
 };
 
 struct submitter {
@@ -33,6 +33,7 @@ struct submitter {
     uint64_t starts, batches, rows, stops;
     uint64_t accepted; /* acknowledged by the broker */
     int64_t began_us, told_us;
+    int64_t waiting_us; /* since when nothing was acknowledged, while something is awaited */
 };
 
 /* Opens the session and chooses producer id and epoch. */
@@ -44,7 +45,8 @@ MR_MUST_USE struct mr_error submit_event(struct submitter *submitter, const Mill
 /* Sends a batch, when its turn has come (--rate); numbers it unless it names a producer. `batch_id` empty: made from
  * the number. REJECT "too_large" when it holds over 512 KiB of payload. */
 MR_MUST_USE struct mr_error submit_batch(struct submitter *submitter, Millrace__Batch__V1__Batch *batch);
-/* Waits until all that was sent is acknowledged. */
+/* Waits until all that was sent is acknowledged. Like the two above, TRANSIENT "unacknowledged" when nothing has been
+ * for --timeout seconds. */
 MR_MUST_USE struct mr_error submit_finish(struct submitter *submitter);
 
 /* The sources, each whole; the config says which. */

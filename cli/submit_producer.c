@@ -49,6 +49,18 @@ static void tell(struct submitter *submitter)
     }
 }
 
+/* The log itself tries for ever; a person who waits wants to know. */
+static struct mr_error check_patience(const struct submitter *submitter)
+{
+    const uint64_t timeout_s = submitter->config->timeout_s;
+    const int64_t waited_us = mr_clock_monotonic_us(&submitter->clock) - submitter->waiting_us;
+    if (submitter->accepted == submitter->events || waited_us < (int64_t)timeout_s * 1000000) {
+        return mr_ok();
+    }
+    return mr_error_make(MR_ERROR_TRANSIENT, "unacknowledged", 0,
+                         "the broker acknowledged nothing for %" PRIu64 " s (--timeout)", timeout_s);
+}
+
 /* One event of the log: an acknowledgement, mostly. */
 static struct mr_error hear(struct submitter *submitter, uint32_t wait_ms)
 {
@@ -56,14 +68,17 @@ static struct mr_error hear(struct submitter *submitter, uint32_t wait_ms)
     const struct mr_log_event event = log->ops->poll(log, wait_ms);
     tell(submitter);
     switch (event.kind) {
-    case MR_LOG_EVENT_DELIVERED: submitter->accepted++; return mr_ok();
+    case MR_LOG_EVENT_DELIVERED:
+        submitter->accepted++;
+        submitter->waiting_us = mr_clock_monotonic_us(&submitter->clock);
+        return mr_ok();
     case MR_LOG_EVENT_DELIVERY_FAILED: return event.of.delivery_failed.error;
     case MR_LOG_EVENT_FAILED: return event.of.error;
     case MR_LOG_EVENT_DOWN:
         (void)fprintf(stderr, "submit: no broker answers, trying on: %s\n", event.of.error.detail);
-        return mr_ok();
+        return check_patience(submitter);
     case MR_LOG_EVENT_RECORD: log->ops->record_free(log, event.of.record.held); return mr_ok();
-    case MR_LOG_EVENT_QUIET:
+    case MR_LOG_EVENT_QUIET: return check_patience(submitter);
     case MR_LOG_EVENT_ASSIGNED:
     case MR_LOG_EVENT_REVOKED:
     case MR_LOG_EVENT_UP:
@@ -104,6 +119,9 @@ static struct mr_error produce(struct submitter *submitter, struct mr_bytes mode
         error = log->ops->produce(log, &output);
     }
     MR_TRY(error);
+    if (submitter->accepted == submitter->events) {
+        submitter->waiting_us = mr_clock_monotonic_us(&submitter->clock);
+    }
     submitter->events++;
     return hear(submitter, 0);
 }

@@ -93,4 +93,18 @@ expect 0 m submit --model b --run never --sobol 0:32
 until_true letters 1
 expect 0 m dlq purge --all --model b
 until_true letters 0
+
+# A broker that goes away while batches are sent: what is known is said, and the numbers to send the same again.
+m submit --model a --run r2 --sobol 0:100000 --rows-per-batch 1 --rate 50 --timeout 1 --producer q --epoch 7 \
+  >"$dir/out" 2>"$dir/err" &
+submit=$!
+pids+=("$submit")
+until_true grep -q 'submit: .* accepted' "$dir/err"
+kill "${pids[0]}"
+code=0
+wait "$submit" || code=$?
+[ "$code" -eq 75 ] || fail "exit code $code, not 75 ($(cat "$dir/err"))"
+grep -q 'unacknowledged: the broker acknowledged nothing for 1 s' "$dir/err" || fail "$(cat "$dir/err")"
+grep -q -- '--producer=q --epoch=7 --sequence=1' "$dir/err" || fail "$(cat "$dir/err")"
+grep -Eq '^accepted [1-9][0-9]* of [0-9]+: 0 starts' "$dir/out" || fail "$(cat "$dir/out")"
 echo ok

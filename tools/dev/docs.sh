@@ -7,4 +7,5 @@ help_if_asked "$@"
 [ $# -eq 0 ] || die "$EXIT_USAGE" "unknown option '$1'"
 bash "$root/tools/dev/build.sh"
 mkdir -p "$root/docs"
-"$root/tools/style/configuration.sh" write "$root" "${services[@]/#/$bin/millrace-}"
+"$root/tools/style/configuration.sh" write "$root" "${services[@]/#/$bin/millrace-}" \
+  "$bin/millrace" "$bin/millrace-devbroker"

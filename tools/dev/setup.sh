@@ -62,7 +62,7 @@ without_services() {
 
 install_packages() {
   local -a missing=("$@")
-  local line="apt-get install --no-install-recommends ${missing[*]}"
+  local line="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
   say "Millrace needs these Debian packages, which are not installed:"
   printf '  %s\n' "${missing[@]}"
   if ! command -v apt-get >/dev/null; then

@@ -278,6 +278,10 @@ static int stop(struct devbroker *broker, int exit_code)
 
 int main(int argc, char *argv[])
 {
+    if (argc == 2 && strcmp(argv[1], "--help-markdown") == 0) {
+        mr_config_markdown(&options, stdout);
+        return MR_EXIT_OK;
+    }
     struct devbroker broker = {.trace = mr_trace_open("devbroker", STDERR_FILENO, MR_TRACE_INFO)};
     struct mr_error error = mr_config_load(&options, &broker.config, argc, argv, NULL, 0, NULL);
     if (mr_failed(error) && strcmp(error.code, "help") == 0) {

@@ -9,8 +9,8 @@ generate() {
 # Configuration
 
 Generated from the programs' option tables by `./dev docs`; a test compares them. A value comes from `--name=value`,
-else from the environment, else from the default; one that is `required` has none. Every program prints the same with
-`--help`.
+else from the environment, else from the default; one that is `required` has none. Every program, and every verb of
+`millrace`, prints the same with `--help`.
 HEAD
   local program
   for program in "$@"; do
