@@ -13,7 +13,7 @@ source "$root/tools/dev/lib/packages.bash"
 source "$root/tools/dev/lib/stack.bash"
 help_if_asked "$@"
 
-readonly model=demo run=demo-run rounds=5 sobol_batches=400 contract_batches=100 batch_rows=32 held_out=1000
+readonly model=demo run=demo-run rounds=5 sobol_batches=400 contract_batches=80 batch_rows=64 held_out=1000
 readonly last_step=$((rounds * (sobol_batches + contract_batches)))
 readonly limit_bp=10 patience_s=300
 
