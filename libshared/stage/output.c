@@ -1,9 +1,9 @@
 /* What a stage writes: outputs, dead letters and parked records, with their CloudEvents headers. */
 #include "stage_internal.h"
 
-#include "millrace/common/v1/common.pb-c.h"
 #include "millrace/hash.h"
 #include "millrace/retry/v1/retry.pb-c.h"
+#include "millrace/wire.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -217,8 +217,8 @@ static void fill_parked(struct mr_stage *stage, const struct mr_log_record *reco
 {
     parked->input_offset = record->offset;
     parked->timestamp_ms = record->timestamp_ms;
-    parked->key = (ProtobufCBinaryData){record->key.size, (uint8_t *)(uintptr_t)record->key.data};
-    parked->value = (ProtobufCBinaryData){record->value.size, (uint8_t *)(uintptr_t)record->value.data};
+    parked->key = mr_wire_lend(record->key);
+    parked->value = mr_wire_lend(record->value);
     parked->has_key = record->has_key;
     parked->has_value = record->has_value;
     const size_t count = record->header_count;
@@ -227,9 +227,8 @@ static void fill_parked(struct mr_stage *stage, const struct mr_log_record *reco
     MR_ASSERT(headers != NULL && parked->headers != NULL);
     for (size_t i = 0; i < count; i++) {
         millrace__retry__v1__header__init(&headers[i]);
-        headers[i].name = (char *)(uintptr_t)record->headers[i].name;
-        headers[i].value =
-            (ProtobufCBinaryData){record->headers[i].value.size, (uint8_t *)(uintptr_t)record->headers[i].value.data};
+        headers[i].name = mr_wire_text(record->headers[i].name);
+        headers[i].value = mr_wire_lend(record->headers[i].value);
         parked->headers[i] = &headers[i];
     }
     parked->n_headers = count;
@@ -239,26 +238,23 @@ struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, u
                                     const char *detail)
 {
     const struct mr_lane *lane = item->pub.lane;
-    Millrace__Common__V1__Origin origin;
-    Millrace__Common__V1__Stamp stamp;
+    const struct mr_stage_stamp stamp = {.model_id = lane->model_id,
+                                         .log_id = stage->env.deployment->log_id,
+                                         .partition = lane->partition,
+                                         .origin = item->pub.origin};
+    struct mr_wire_stamp wire_stamp;
     Millrace__Retry__V1__RetryEntry entry;
     Millrace__Retry__V1__Parked parked;
     Millrace__Retry__V1__AttemptFailed marker;
-    millrace__common__v1__origin__init(&origin);
-    millrace__common__v1__stamp__init(&stamp);
+    mr_wire_stamp_init(&wire_stamp, &stamp);
     millrace__retry__v1__retry_entry__init(&entry);
     millrace__retry__v1__parked__init(&parked);
     millrace__retry__v1__attempt_failed__init(&marker);
-    origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, (uint8_t *)(uintptr_t)stage->env.deployment->log_id.bytes};
-    origin.partition = lane->partition;
-    origin.offset = item->pub.origin;
-    stamp.model_id = (char *)(uintptr_t)lane->model_id;
-    stamp.origin = &origin;
-    entry.stamp = &stamp;
+    entry.stamp = &wire_stamp.message;
     entry.attempt = attempt;
     entry.due_ms = due_ms;
     if (item->from_park) {
-        marker.detail = (char *)(uintptr_t)detail;
+        marker.detail = mr_wire_text(detail);
         entry.body_case = MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_ATTEMPT_FAILED;
         entry.attempt_failed = &marker;
     } else {
@@ -266,18 +262,12 @@ struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, u
         entry.body_case = MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_PARKED;
         entry.parked = &parked;
     }
-    const size_t size = millrace__retry__v1__retry_entry__get_packed_size(&entry);
-    uint8_t *bytes = mr_arena_alloc(&stage->arena, size + 1);
-    if (bytes == NULL) {
-        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a parked record of %zu bytes", size);
-    }
-    millrace__retry__v1__retry_entry__pack(&entry, bytes);
-    const struct mr_stage_output output = {
+    struct mr_stage_output output = {
         .topic = stage->spec.retry_topic,
-        .value = mr_bytes_of(bytes, size),
         .type = "millrace.retry.v1.RetryEntry",
         .index = attempt,
     };
+    MR_TRY(mr_wire_pack(&entry.base, &stage->arena, &output.value));
     return mr_stage_produce_output(stage, SENDING_RETRIES, lane, item->pub.origin, item->pub.time_ms, NULL, &output,
                                    item, NULL, 0);
 }

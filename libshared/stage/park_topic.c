@@ -3,6 +3,7 @@
 
 #include "millrace/retry.h"
 #include "millrace/retry/v1/retry.pb-c.h"
+#include "millrace/wire.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -119,8 +120,7 @@ struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const st
     struct item *item = NULL;
     if (headers != NULL) {
         for (size_t i = 0; i < body->n_headers; i++) {
-            headers[i] = (struct mr_log_header){body->headers[i]->name,
-                                                mr_bytes_of(body->headers[i]->value.data, body->headers[i]->value.len)};
+            headers[i] = (struct mr_log_header){body->headers[i]->name, mr_wire_view(body->headers[i]->value)};
         }
         const struct mr_log_record original = {
             .topic = stage->spec.inputs[lane->pub.input].topic,
@@ -129,8 +129,8 @@ struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const st
             .timestamp_ms = body->timestamp_ms,
             .has_key = body->has_key,
             .has_value = body->has_value,
-            .key = mr_bytes_of(body->key.data, body->key.len),
-            .value = mr_bytes_of(body->value.data, body->value.len),
+            .key = mr_wire_view(body->key),
+            .value = mr_wire_view(body->value),
             .headers = headers,
             .header_count = body->n_headers,
         };

@@ -116,8 +116,7 @@ struct mr_error persist_produced_decode(struct mr_bytes value, struct mr_arena *
     const Millrace__Checkpoint__V1__CheckpointProduced *wire =
         millrace__checkpoint__v1__checkpoint_produced__unpack(&allocator, value.size, value.data);
     if (wire == NULL) {
-        return memory.out ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "reading a CheckpointProduced")
-                          : mr_error_make(MR_ERROR_REJECT, "unreadable", 0, "CheckpointProduced: no protobuf message");
+        return mr_wire_not_unpacked(&memory, "unreadable", "CheckpointProduced");
     }
     struct persist_produced produced = {
         .size = wire->size,
@@ -270,11 +269,6 @@ bool persist_record_of_version(const struct mr_version *version, const struct mr
 
 /* ---- Out ----------------------------------------------------------------------------------------------------- */
 
-static ProtobufCBinaryData lend_hash(const struct mr_sha256 *hash)
-{
-    return mr_wire_lend(mr_bytes_of(hash->bytes, sizeof hash->bytes));
-}
-
 struct mr_error persist_committed_encode(const struct mr_version *version, const struct mr_sha256 *record_hash,
                                          const struct mr_stage_stamp *stamp, struct mr_arena *arena,
                                          struct mr_bytes *ret_value)
@@ -296,17 +290,17 @@ struct mr_error persist_committed_encode(const struct mr_version *version, const
     wire.version_id = mr_wire_text(version->version_id);
     wire.counter = version->counter;
     wire.semantic_version = semantic_version;
-    wire.content_hash = lend_hash(&version->content_hash);
-    wire.record_hash = lend_hash(record_hash);
+    wire.content_hash = mr_wire_lend_hash(&version->content_hash);
+    wire.record_hash = mr_wire_lend_hash(record_hash);
     wire.size = version->size;
     wire.run_id = mr_wire_text(version->run_id);
     wire.step = version->step;
     wire.position = &position;
     if (version->has_parent) {
         wire.parent_version_id = mr_wire_text(version->parent_version_id);
-        wire.parent_record_hash = lend_hash(&version->parent_record_hash);
+        wire.parent_record_hash = mr_wire_lend_hash(&version->parent_record_hash);
     }
-    wire.commit_id = lend_hash(&version->commit_id);
+    wire.commit_id = mr_wire_lend_hash(&version->commit_id);
     wire.message = mr_wire_text(version->message);
     wire.event_time_ms = version->event_time_ms;
     wire.loss = version->loss;

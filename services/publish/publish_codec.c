@@ -10,13 +10,6 @@ static struct mr_error unreadable(const char *message, const char *why)
     return mr_error_make(MR_ERROR_REJECT, "unreadable", 0, "%s: %s", message, why);
 }
 
-/* Bytes that are no message, or an arena that is full: protobuf-c answers NULL to both. */
-static struct mr_error not_unpacked(const char *message, const struct mr_wire_memory *memory)
-{
-    return memory->out ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "unpacking %s", message)
-                       : unreadable(message, "not a protobuf message");
-}
-
 /* ---- Metrics ------------------------------------------------------------------------------------------- */
 
 /* NULL: an outcome that this build does not know. */
@@ -143,7 +136,7 @@ struct mr_error publish_metric_of_step(struct mr_bytes step_trained, const struc
     const Millrace__Step__V1__StepTrained *step =
         millrace__step__v1__step_trained__unpack(&allocator, step_trained.size, step_trained.data);
     if (step == NULL) {
-        return not_unpacked("StepTrained", &memory);
+        return mr_wire_not_unpacked(&memory, "unreadable", "StepTrained");
     }
     struct mr_wire_stamp wire_stamp;
     mr_wire_stamp_init(&wire_stamp, stamp);
@@ -170,7 +163,8 @@ struct mr_error publish_metric_read(struct mr_bytes metric_published, struct mr_
     ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Metric__V1__MetricPublished *metric =
         millrace__metric__v1__metric_published__unpack(&allocator, metric_published.size, metric_published.data);
-    return metric == NULL ? not_unpacked("MetricPublished", &memory) : progress_of(metric, ret_progress);
+    return metric == NULL ? mr_wire_not_unpacked(&memory, "unreadable", "MetricPublished")
+                          : progress_of(metric, ret_progress);
 }
 
 /* ---- Versions ------------------------------------------------------------------------------------------ */
@@ -213,7 +207,7 @@ struct mr_error publish_version_of_commit(struct mr_bytes version_committed, con
     const Millrace__Version__V1__VersionCommitted *committed =
         millrace__version__v1__version_committed__unpack(&allocator, version_committed.size, version_committed.data);
     if (committed == NULL) {
-        return not_unpacked("VersionCommitted", &memory);
+        return mr_wire_not_unpacked(&memory, "unreadable", "VersionCommitted");
     }
     struct publish_version version;
     MR_TRY(version_of(committed->version, &version));
@@ -235,5 +229,6 @@ struct mr_error publish_version_read(struct mr_bytes version_published, struct m
     ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Version__V1__VersionPublished *published =
         millrace__version__v1__version_published__unpack(&allocator, version_published.size, version_published.data);
-    return published == NULL ? not_unpacked("VersionPublished", &memory) : version_of(published->version, ret_version);
+    return published == NULL ? mr_wire_not_unpacked(&memory, "unreadable", "VersionPublished")
+                             : version_of(published->version, ret_version);
 }

@@ -9,12 +9,6 @@
 #include "millrace/version/v1/version.pb-c.h"
 #include "millrace/wire.h"
 
-static struct mr_error unreadable(const struct mr_wire_memory *memory, const char *what)
-{
-    return memory->out ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "%s", what)
-                       : mr_error_make(MR_ERROR_REJECT, "corrupt_record", 0, "%s", what);
-}
-
 /* ---- In ---------------------------------------------------------------------------------------------------- */
 
 static struct mr_error lease_of(const Millrace__Batch__V1__Leased *leased, struct train_staged *staged)
@@ -46,7 +40,7 @@ struct mr_error train_staged_decode(struct mr_bytes value, struct mr_arena *aren
     ProtobufCAllocator allocator = mr_wire_allocator(&memory);
     const Millrace__Batch__V1__Staged *wire = millrace__batch__v1__staged__unpack(&allocator, value.size, value.data);
     if (wire == NULL) {
-        return unreadable(&memory, "a staged record: its value is no Staged");
+        return mr_wire_not_unpacked(&memory, "corrupt_record", "Staged");
     }
     struct train_staged staged = {.validated_offset = wire->validated_offset};
     switch (wire->body_case) {
@@ -68,7 +62,7 @@ struct mr_error train_committed_decode(struct mr_bytes value, struct mr_arena *a
     const Millrace__Version__V1__VersionCommitted *wire =
         millrace__version__v1__version_committed__unpack(&allocator, value.size, value.data);
     if (wire == NULL) {
-        return unreadable(&memory, "a committed version: its value is no VersionCommitted");
+        return mr_wire_not_unpacked(&memory, "corrupt_record", "VersionCommitted");
     }
     if (wire->version == NULL || wire->version->content_hash.len != MR_SHA256_SIZE ||
         !mr_id_valid(mr_bytes_of_text(wire->version->model_id))) {
@@ -207,11 +201,6 @@ static Millrace__Run__V1__VersionBump wire_bump(enum mr_bump bump)
     mr_unreachable(__func__);
 }
 
-static ProtobufCBinaryData wire_hash(const struct mr_sha256 *hash)
-{
-    return mr_wire_lend(mr_bytes_of(hash->bytes, sizeof hash->bytes));
-}
-
 struct mr_error train_produced_encode(const struct mr_stage_stamp *stamp, const struct train_produced *produced,
                                       struct mr_arena *arena, struct mr_bytes *ret_value)
 {
@@ -226,11 +215,11 @@ struct mr_error train_produced_encode(const struct mr_stage_stamp *stamp, const 
     wire.stamp = &wire_stamp.message;
     wire.run_id = mr_wire_text(produced->run_id);
     wire.step = produced->step;
-    wire.content_hash = wire_hash(&produced->content_hash);
+    wire.content_hash = mr_wire_lend_hash(&produced->content_hash);
     wire.size = produced->size;
     wire.spool_key = key;
     if (produced->has_previous) {
-        wire.previous = wire_hash(&produced->previous);
+        wire.previous = mr_wire_lend_hash(&produced->previous);
     }
     wire.arithmetic_profile = mr_wire_text(MR_PROFILE_NAME);
     wire.message = mr_wire_text(produced->message);
@@ -242,7 +231,7 @@ struct mr_error train_produced_encode(const struct mr_stage_stamp *stamp, const 
     wire.applied = produced->applied;
     if (produced->restarted) {
         restart.version_id = mr_wire_text(produced->restarted_version_id);
-        restart.content_hash = wire_hash(&produced->restarted_content_hash);
+        restart.content_hash = mr_wire_lend_hash(&produced->restarted_content_hash);
         wire.restarted_from = &restart;
     }
     return mr_wire_pack(&wire.base, arena, ret_value);

@@ -166,7 +166,7 @@ static void produce(const char *model, int n, const char *suffix)
     wire.run_id = mr_wire_text("run-1");
     wire.step = (uint64_t)n;
     wire.size = strlen(text);
-    wire.content_hash = mr_wire_lend(mr_bytes_of(content.bytes, sizeof content.bytes));
+    wire.content_hash = mr_wire_lend_hash(&content);
     wire.previous = mr_wire_lend(mr_bytes_of(previous.bytes, n > 0 ? sizeof previous.bytes : 0));
     wire.spool_key = key;
     wire.arithmetic_profile = mr_wire_text("mr-f32-v1");

@@ -140,7 +140,7 @@ static void claim_arrives(const char *model, uint64_t origin, int64_t prev, cons
     copy.role = MILLRACE__BATCH__V1__TENSOR_ROLE__TENSOR_ROLE_CONTRACTS;
     copy.key = mr_wire_text("m/payloads/copy");
     copy.size = 24;
-    copy.sha256 = mr_wire_lend(mr_bytes_of(hash.bytes, MR_SHA256_SIZE));
+    copy.sha256 = mr_wire_lend_hash(&hash);
     char payload[512];
     (void)snprintf(payload, sizeof payload,
                    "\"contracts\":{\"rows\":{\"dtype\":\"float32\",\"shape\":[1,6],\"claim\":{\"uri\":\"file:///x\","
