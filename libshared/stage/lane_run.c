@@ -140,6 +140,7 @@ void mr_lane_reopen(struct mr_stage *stage, struct mr_lane *pub)
     if (lane->pub.has_mark && (!lane->reread_until.some || lane->reread_until.origin < lane->pub.mark)) {
         lane->reread_until = (struct mr_mark){true, lane->pub.mark};
     }
+    lane->reread_next = 0;
     lane->phase = LANE_OPENING;
     mr_lane_open(stage, lane);
 }

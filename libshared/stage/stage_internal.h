@@ -57,6 +57,7 @@ struct lane {
     struct item *current;     /* the one that is being handled */
     struct mr_mark last_out;  /* the origin of its last record in the topic that marks come from */
     struct mr_mark reread_until;
+    uint64_t reread_next; /* where a re-read goes on; 0: at the beginning */
     struct mr_park park;
     struct mr_mark pin; /* input offset below which offsets may be committed: of a lane that stopped */
 };

@@ -377,6 +377,27 @@ START_TEST(a_gap_is_read_again_from_the_log)
 }
 END_TEST
 
+/* More than one pass of re-reading takes. */
+START_TEST(a_long_gap_is_read_again_whole)
+{
+    enum { LONG = 700 };
+    behind();
+    for (int i = 0; i < LONG; i++) {
+        rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", (uint64_t)(2 * i), i == 0 ? -1 : 2 * i - 2, "ok");
+        rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "b", (uint64_t)(2 * i + 1), i == 0 ? -1 : 2 * i - 1, "ok");
+    }
+    memory_broker_commit(broker, "stage_gpu", MR_TOPIC_VALIDATED, 0, 2 * LONG - 2);
+    rig_start(rig);
+    for (int i = 0; i < 10; i++) {
+        rig_run(rig);
+    }
+    ck_assert(!rig->over);
+    ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_STAGED, 0), 2 * LONG);
+    ck_assert_uint_eq(strlen(rig_origins(broker, MR_TOPIC_STAGED, 0, "a")),
+                      strlen(rig_origins(broker, MR_TOPIC_VALIDATED, 0, "a")));
+}
+END_TEST
+
 START_TEST(a_gap_that_the_log_cannot_mend_stops_that_model_alone)
 {
     behind();
@@ -441,6 +462,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, outcomes_of_an_earlier_assignment_are_ignored);
     tcase_add_test(tcase, duplicates_are_dropped_by_origin);
     tcase_add_test(tcase, a_gap_is_read_again_from_the_log);
+    tcase_add_test(tcase, a_long_gap_is_read_again_whole);
     tcase_add_test(tcase, a_gap_that_the_log_cannot_mend_stops_that_model_alone);
     tcase_add_test(tcase, a_total_stage_may_not_reject);
     tcase_add_test(tcase, a_record_of_another_log_is_refused);
