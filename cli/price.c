@@ -103,17 +103,36 @@ static struct mr_error load_pricer(const struct price_config *config, struct mr_
 
 /* ---- Answers ------------------------------------------------------------------------------------------- */
 
+enum { FLOAT_TEXT_SIZE = 32 };
+
 /* A float32 as the shortest decimal that reads as the same float32, so that 0.1 stays 0.1. */
-static json_t *float_json(float value)
+static const char *float_text(float value, char ret_text[FLOAT_TEXT_SIZE])
 {
-    char text[32];
     for (int digits = 6; digits <= 9; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value) {
+        (void)snprintf(ret_text, FLOAT_TEXT_SIZE, "%.*g", digits, (double)value);
+        if (strtof(ret_text, NULL) == value) {
             break;
         }
     }
-    return json_real(strtod(text, NULL));
+    return ret_text;
+}
+
+static json_t *float_json(float value)
+{
+    char text[FLOAT_TEXT_SIZE];
+    return json_real(strtod(float_text(value, text), NULL));
+}
+
+/* A contract that the model does not know: which one, for people who count lines of a file. */
+static struct mr_error out_of_domain(const struct price_config *config, const struct mr_contract_fault *fault)
+{
+    const bool of_file = config->contracts[0] != '\0';
+    char value[FLOAT_TEXT_SIZE], lower[FLOAT_TEXT_SIZE], upper[FLOAT_TEXT_SIZE];
+    return mr_error_make(MR_ERROR_REJECT, "out_of_domain", 0,
+                         "%.60s%srow %" PRIu64 "%s: %s = %s is outside the model's domain [%s, %s]", config->contracts,
+                         of_file ? " " : "", fault->row, of_file ? ", counted from 0 behind the header" : "",
+                         mr_contract_field_text(fault->field), float_text(fault->value, value),
+                         float_text(fault->bound.lower, lower), float_text(fault->bound.upper, upper));
 }
 
 static bool compares(const struct price_config *config)
@@ -195,10 +214,12 @@ static int price(const struct price_config *config, const struct mr_pricer *pric
 {
     struct mr_price *prices = calloc(contracts->count + 1, sizeof *prices);
     struct mr_contract_fault fault;
-    const struct mr_error error = prices == NULL
-                                      ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "prices")
-                                      : mr_pricer_price(pricer, contracts->count == 0 ? NULL : contracts->rows[0],
-                                                        contracts->count, prices, &fault);
+    struct mr_error error = prices == NULL ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "prices")
+                                           : mr_pricer_price(pricer, contracts->count == 0 ? NULL : contracts->rows[0],
+                                                             contracts->count, prices, &fault);
+    if (mr_failed(error) && strcmp(error.code, "out_of_domain") == 0) {
+        error = out_of_domain(config, &fault);
+    }
     const int code = mr_failed(error)                 ? cli_fail(&error)
                      : cli_wants_json(config->format) ? print_json(config, contracts, prices)
                                                       : print_table(config, contracts, prices);

@@ -207,8 +207,9 @@ static int run_verify(const void *options, const struct cli_rest *rest)
     struct mr_store *store = NULL;
     const struct mr_error error = open_store(config, rest, &store);
     if (mr_failed(error)) {
+        /* Three answers, whatever keeps it from reading; a wrong command line is none. */
         const int code = cli_fail(&error);
-        return error.kind == MR_ERROR_TRANSIENT ? MR_EXIT_UNDECIDED : code;
+        return code == MR_EXIT_USAGE ? code : MR_EXIT_UNDECIDED;
     }
     const struct mr_verify_result result = mr_versions_verify(store, config->model);
     mr_store_close(store);
