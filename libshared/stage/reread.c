@@ -96,7 +96,7 @@ static struct mr_error consider(struct mr_stage *stage, struct lane *lane, uint6
     }
     found->last = item;
     found->count++;
-    *ret_over = found->count == MR_REREAD_MAX;
+    *ret_over = *ret_over || found->count == MR_REREAD_MAX;
     return mr_ok();
 }
 

@@ -209,7 +209,8 @@ START_TEST(a_head_that_is_not_its_own_makes_it_begin_again)
     ck_assert(world_count(world, "RollbackRequired") == 1);
     ck_assert(world_count(world, "RestartedFrom") == 1);
     ck_assert_int_eq(world->process[WORLD_TRAIN].exit_code, 0);
-    /* Its steps from there on are there again, and equal: world_steps compares them. */
+    /* Its steps from there on are there again, to the end of the log, and equal: world_steps compares them. */
+    ck_assert(world_count(world, "Stepped") == 6 + 4);
     char *steps = world_steps(world, "m");
     free(steps);
     free(earlier);
