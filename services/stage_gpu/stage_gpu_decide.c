@@ -195,7 +195,8 @@ static struct stage_gpu_step on_read(const struct stage_gpu_state *state, const 
     mr_unreachable(__func__);
 }
 
-static struct stage_gpu_step when_arrived(const struct stage_gpu_state *state, const struct stage_gpu_event *event)
+/* An unreachable payload's record is looked at anew: where the payload is may have changed. */
+static struct stage_gpu_step when_unread(const struct stage_gpu_state *state, const struct stage_gpu_event *event)
 {
     switch (event->kind) {
     case STAGE_GPU_EVENT_READ: return on_read(state, event);
@@ -266,31 +267,14 @@ static struct stage_gpu_step when_filling(const struct stage_gpu_state *state, c
     mr_unreachable(__func__);
 }
 
-/* The record is looked at anew: where its payload is may have changed. */
-static struct stage_gpu_step when_unreachable(const struct stage_gpu_state *state, const struct stage_gpu_event *event)
-{
-    switch (event->kind) {
-    case STAGE_GPU_EVENT_READ: return on_read(state, event);
-    case STAGE_GPU_EVENT_GRANTED:
-    case STAGE_GPU_EVENT_EXHAUSTED:
-    case STAGE_GPU_EVENT_NEVER_FITS:
-    case STAGE_GPU_EVENT_FREED:
-    case STAGE_GPU_EVENT_FILLED:
-    case STAGE_GPU_EVENT_PAYLOAD_UNREACHABLE:
-    case STAGE_GPU_EVENT_PAYLOAD_MISSING:
-    case STAGE_GPU_EVENT_PAYLOAD_DIFFERS: return fault(state);
-    }
-    mr_unreachable(__func__);
-}
-
 struct stage_gpu_step stage_gpu_decide(const struct stage_gpu_state *state, const struct stage_gpu_event *event)
 {
     switch (state->kind) {
-    case STAGE_GPU_STATE_ARRIVED: return when_arrived(state, event);
+    case STAGE_GPU_STATE_ARRIVED:
+    case STAGE_GPU_STATE_UNREACHABLE: return when_unread(state, event);
     case STAGE_GPU_STATE_ASKING: return when_asking(state, event);
     case STAGE_GPU_STATE_WAITING: return when_waiting(state, event);
     case STAGE_GPU_STATE_FILLING: return when_filling(state, event);
-    case STAGE_GPU_STATE_UNREACHABLE: return when_unreachable(state, event);
     case STAGE_GPU_STATE_DONE: return fault(state);
     }
     mr_unreachable(__func__);
