@@ -232,7 +232,6 @@ int64_t mr_stage_ticks_ms(const struct mr_stage *stage);
 void mr_stage_alive(struct mr_stage *stage);
 /* What readiness waits for; NULL: nothing. */
 void mr_stage_waiting(struct mr_stage *stage, const char *reason);
-void mr_stage_count(struct mr_stage *stage, const char *decision);
 void mr_stage_line(struct mr_stage *stage, enum mr_trace_level level, const char *decision, const struct item *item,
                    const char *detail);
 /* Nothing is begun until the next probe. */

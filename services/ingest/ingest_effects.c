@@ -130,10 +130,7 @@ static void resolved(void *self, struct mr_item *item)
     };
     const struct ingest_decision decision = ingest_decide(&view, &buried);
     const char *name = ingest_decision_text(decision.kind);
-    const struct mr_label labels[] = {{"stage", "ingest"}, {"decision", name}};
-    mr_metric_add(mr_metrics_counter(effects->service->metrics, "millrace_decisions_total", "Decisions taken, by name.",
-                                     labels, MR_COUNT_OF(labels)),
-                  1);
+    mr_stage_count(effects->service->stage, name);
     MR_TRACE(&effects->service->trace, MR_TRACE_INFO, name, mr_text("model", item->lane->model_id),
              mr_count("partition", item->lane->partition), mr_count("origin", item->origin),
              mr_text("reason", ingest_reason_text(decision.of.reason)));

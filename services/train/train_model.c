@@ -125,10 +125,7 @@ bool train_job_current(const struct train_job *job)
 void train_count(struct train_effects *effects, const char *decision, const struct train_model *model,
                  const char *detail)
 {
-    const struct mr_label labels[] = {{"stage", "train"}, {"decision", decision}};
-    mr_metric_add(mr_metrics_counter(effects->service->metrics, "millrace_decisions_total", "Decisions taken, by name.",
-                                     labels, MR_COUNT_OF(labels)),
-                  1);
+    mr_stage_count(effects->service->stage, decision);
     MR_TRACE(&effects->service->trace, MR_TRACE_INFO, decision, mr_text("model", model->id),
              mr_count("partition", model->partition), mr_text("detail", detail));
 }

@@ -213,20 +213,12 @@ static struct validate_event event_of(struct turn *turn, enum mr_stage_event_kin
     mr_unreachable(__func__);
 }
 
-static void count_decision(const struct validate_effects *effects, const char *name)
-{
-    const struct mr_label labels[] = {{"stage", "validate"}, {"decision", name}};
-    mr_metric_add(mr_metrics_counter(effects->service->metrics, "millrace_decisions_total", "Decisions taken, by name.",
-                                     labels, MR_COUNT_OF(labels)),
-                  1);
-}
-
 /* A cast is counted for each batch, and told once for each run: when its start is validated. */
 static void tell_cast(const struct turn *turn, struct validate_precision precision)
 {
     const char *name = validate_precision_text(VALIDATE_PRECISION_CAST_TO_BFLOAT16);
     if (precision.kind == VALIDATE_PRECISION_CAST_TO_BFLOAT16) {
-        count_decision(turn->effects, name);
+        mr_stage_count(turn->effects->service->stage, name);
     }
     if (turn->record.body == VALIDATE_BODY_RUN_STARTED &&
         turn->started_spec.dtype_policy == MR_DTYPE_CAST_TO_BFLOAT16) {
@@ -322,7 +314,7 @@ static void resolved(void *self, struct mr_item *item)
     const struct validate_event buried = {.kind = VALIDATE_EVENT_BURIED};
     const struct validate_step step = validate_decide(&state->state, &buried);
     const char *name = validate_decision_text(step.decision.kind);
-    count_decision(effects, name);
+    mr_stage_count(effects->service->stage, name);
     MR_TRACE(&effects->service->trace, MR_TRACE_INFO, name, mr_text("model", item->lane->model_id),
              mr_count("partition", item->lane->partition), mr_count("origin", item->origin),
              mr_text("reason", validate_reason_text(step.decision.reason)));

@@ -175,6 +175,8 @@ void mr_stage_free(struct mr_stage *stage);
 /* Memory until the end of this turn. */
 struct mr_arena *mr_stage_arena(struct mr_stage *stage);
 int64_t mr_stage_now_ms(const struct mr_stage *stage);
+/* Adds one to millrace_decisions_total of that name. A verdict's decision is counted by the loop. */
+void mr_stage_count(struct mr_stage *stage, const char *decision);
 /* The stamp of an output of this item: prev is the origin of the lane's last record in that output topic. */
 struct mr_stage_stamp {
     const char *model_id;
