@@ -8,8 +8,8 @@
 
 struct validate_source {
     char path[MR_FILE_PATH_SIZE]; /* of a claim; "": the bytes were inline and are there already */
-    struct mr_sha256 hash;         /* of a claim: what it says */
-    struct mr_buffer bytes;        /* what was read */
+    struct mr_sha256 hash;        /* of a claim: what it says */
+    struct mr_buffer bytes;       /* what was read */
     char key[VALIDATE_KEY_SIZE];
 };
 
