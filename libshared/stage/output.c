@@ -13,18 +13,26 @@
 
 enum { CE_ID_SIZE = 33, CE_TIME_SIZE = 32, HEADERS_MAX = 64, STASH_MAX = 16384, STASH_WAIT_MS = 10 };
 
+/* The times that four digits of a year can say. A derived event's time must read back as itself, or the same record
+ * would be at another time after a crash. */
+static int64_t sayable(int64_t time_ms)
+{
+    const int64_t first = -62135596800000, last = 253402300799999; /* 0001-01-01 to the end of 9999 */
+    return time_ms < first ? first : time_ms > last ? last : time_ms;
+}
+
 int64_t mr_record_time_ms(const struct mr_log_record *record)
 {
     struct mr_bytes text;
     char copy[CE_TIME_SIZE];
     int year, month, day, hour, minute, second, used = 0;
     if (!mr_log_header_find(record, "ce_time", &text) || text.size == 0 || text.size >= sizeof copy) {
-        return record->timestamp_ms;
+        return sayable(record->timestamp_ms);
     }
     memcpy(copy, text.data, text.size);
     copy[text.size] = '\0';
     if (sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used) != 6) {
-        return record->timestamp_ms;
+        return sayable(record->timestamp_ms);
     }
     int milliseconds = 0;
     const char *rest = copy + used;
@@ -41,17 +49,20 @@ int64_t mr_record_time_ms(const struct mr_log_record *record)
                        .tm_min = minute,
                        .tm_sec = second};
     /* Only UTC is taken; another zone would need its rules. */
-    return strcmp(rest, "Z") == 0 ? (int64_t)timegm(&parts) * 1000 + milliseconds : record->timestamp_ms;
+    return sayable(strcmp(rest, "Z") == 0 ? (int64_t)timegm(&parts) * 1000 + milliseconds : record->timestamp_ms);
 }
 
 static void time_text(int64_t time_ms, char ret_text[CE_TIME_SIZE])
 {
-    const time_t seconds = (time_t)(time_ms / 1000);
+    const int64_t said_ms = sayable(time_ms);
+    const int milliseconds = (int)(((said_ms % 1000) + 1000) % 1000);
+    const time_t seconds = (time_t)((said_ms - milliseconds) / 1000);
     struct tm parts;
+    char date[CE_TIME_SIZE], year[8];
     gmtime_r(&seconds, &parts);
-    char date[24];
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(ret_text, CE_TIME_SIZE, "%s.%03dZ", date, (int)(time_ms % 1000));
+    strftime(date, sizeof date, "-%m-%dT%H:%M:%S", &parts);
+    snprintf(year, sizeof year, "%04u", (unsigned)(parts.tm_year + 1900) % 10000U);
+    snprintf(ret_text, CE_TIME_SIZE, "%.4s%.15s.%03uZ", year, date, (unsigned)milliseconds % 1000U);
 }
 
 /* Rule O9. */

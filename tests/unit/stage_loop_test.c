@@ -441,6 +441,46 @@ START_TEST(a_record_of_another_log_is_refused)
 }
 END_TEST
 
+/* Whatever a user says, what is written reads back as the same time: else a record's time would change in a crash. */
+START_TEST(any_time_comes_through)
+{
+    static const struct {
+        const char *ce_time;
+        int64_t timestamp_ms;
+        const char *expected;
+    } cases[] = {
+        {"2026-05-05T12:00:00.123Z", 7, "2026-05-05T12:00:00.123Z"},
+        {"1969-12-31T23:59:59.500Z", 7, "1969-12-31T23:59:59.500Z"},
+        {"0001-01-01T00:00:00Z", 7, "0001-01-01T00:00:00.000Z"},
+        {"9999-12-31T23:59:59.999Z", 7, "9999-12-31T23:59:59.999Z"},
+        {"-999-01-01T00:00:00Z", 7, "0001-01-01T00:00:00.000Z"},
+        {"2026-05-05T12:00:00+02:00", 7, "1970-01-01T00:00:00.007Z"},
+        {NULL, -1, "1969-12-31T23:59:59.999Z"},
+        {NULL, INT64_MAX, "9999-12-31T23:59:59.999Z"},
+        {NULL, INT64_MIN, "0001-01-01T00:00:00.000Z"},
+    };
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        const bool some = cases[i].ce_time != NULL;
+        const struct mr_log_header header = {"ce_time", mr_bytes_of_text(some ? cases[i].ce_time : "")};
+        const struct mr_log_output output = {.topic = IN,
+                                             .has_key = true,
+                                             .key = mr_bytes_of_text("a"),
+                                             .has_value = true,
+                                             .value = mr_bytes_of_text("ok"),
+                                             .headers = &header,
+                                             .header_count = some ? 1 : 0,
+                                             .timestamp_ms = cases[i].timestamp_ms};
+        (void)memory_broker_append(broker, &output);
+    }
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_uint_eq(memory_broker_high(broker, OUT, 0), MR_COUNT_OF(cases));
+    for (size_t i = 0; i < MR_COUNT_OF(cases); i++) {
+        ck_assert_msg(header_is(memory_broker_record(broker, OUT, 0, i), "ce_time", cases[i].expected), "case %zu", i);
+    }
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -466,6 +506,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_gap_that_the_log_cannot_mend_stops_that_model_alone);
     tcase_add_test(tcase, a_total_stage_may_not_reject);
     tcase_add_test(tcase, a_record_of_another_log_is_refused);
+    tcase_add_test(tcase, any_time_comes_through);
 }
 
 int main(void)
