@@ -11,7 +11,7 @@
 
 /* What one model may hold at most, so that its state stays bounded. Beyond it, records are rejected by name. */
 enum {
-    INGEST_PRODUCERS_MAX = 1024,
+    INGEST_PRODUCERS_MAX = 65536, /* every `millrace submit` is one */
     INGEST_RUNS_MAX = 65536,
     INGEST_REPLAYS_MAX = 65536,
     INGEST_MODELS_MAX = 65536, /* of a partition */

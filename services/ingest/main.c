@@ -10,7 +10,7 @@
 static const struct mr_option rows[] = {
     MR_SERVICE_ROWS(struct ingest_config, "ingest"),
     ROW("max-record-bytes", max_record_bytes, "655360", 1024, 900000,
-        "A submitted value may have this many bytes; above, it is rejected as too_large."),
+        "A submitted value and its headers may have this many bytes; above, too_large."),
     ROW("max-inline-bytes", max_inline_bytes, "524288", 0, 524288,
         "A batch may carry this many bytes of payload inline; above, it is rejected as inline_too_large."),
 };
