@@ -57,10 +57,11 @@ static int answer(const struct replay_config *config, const struct replay *repla
                       replay->has_hash ? json_string(replayed) : json_null(), "equal", equal ? 1 : 0),
             false);
     } else {
-        (void)printf("%s %s, from %s: %" PRIu64 " records, %" PRIu64 " steps on %s (%s, %" PRIu64 " threads)\n"
+        (void)printf("%s %s, from %s: %" PRIu64 " records, %" PRIu64 " steps on %s (%s, %" PRIu64 "%s)\n"
                      "committed %s\nreplayed  %s\n%s\n",
                      target->model_id, target->version_id, from, replay->records, replay->steps, config->device, isa,
-                     config->threads, committed, replayed, equal ? "equal" : "NOT EQUAL");
+                     config->threads, config->threads == 1 ? " thread" : " threads", committed, replayed,
+                     equal ? "equal" : "NOT EQUAL");
     }
     return printed != MR_EXIT_OK ? printed : equal ? MR_EXIT_OK : MR_EXIT_FAILED;
 }

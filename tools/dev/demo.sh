@@ -132,8 +132,8 @@ while [ "$step" -lt "$last_step" ]; do
   if [ -n "$at" ] && [ "${at% *}" -ge $((told + 100)) ]; then
     told=${at% *}
     lags=$("$millrace" status --brokers "$brokers" --format json |
-      jq -r '[.stages[] | "\(.stage) \(.lag)"] | "lag: " + join(", ")')
-    printf '  step %5d / %d   loss %.5f   %s\n' "$told" "$last_step" "${at#* }" "$lags"
+      jq -r 'reduce .stages[] as $s ({}; .[$s.stage] += $s.lag) | to_entries | map("\(.key) \(.value)") | join(", ")')
+    printf '  step %5d / %d   loss %.5f   lag: %s\n' "$told" "$last_step" "${at#* }" "$lags"
   fi
   if [ -s "$head" ]; then
     read -r counter step < <(jq -r '"\(.counter) \(.step)"' "$head")
@@ -149,8 +149,8 @@ wait "$stream_pid"
 section "held-out prices of the last version against Black-Scholes (the first 10 of $held_out contracts)"
 errors=$(error_bp head)
 jq -r '["X0","K","T","r","d","v","put","BS put","call","BS call"],
-  (.[:10][] | [.X0, .K, .T, .r, .d, .v, .put, .reference_put, .call, .reference_call] | map(. * 10000 | round / 10000))
-  | @tsv' "$dir/prices.json" | awk -F'\t' '{ for (i = 1; i <= NF; i++) printf "%10s", $i; print "" }'
+  (.[:10][] | [.X0, .K, .T, .r, .d, .v, .put, .reference_put, .call, .reference_call])
+  | @tsv' "$dir/prices.json" | awk -F'\t' '{ for (i = 1; i <= NF; i++) printf NR == 1 ? "%10s" : "%10.4f", $i; print "" }'
 say "root mean square error over $held_out contracts: $(two <<<"$errors") of spot (promised: at most $limit_bp)"
 
 section "the versions"

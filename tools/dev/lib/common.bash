@@ -2,6 +2,8 @@
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 build=$root/build
 bin=${MILLRACE_BIN:-$build/bin}
+# Numbers are written with a point, and sorted alike, wherever this runs.
+export LC_ALL=C
 readonly root build bin
 readonly EXIT_FAILED=1 EXIT_USAGE=64 EXIT_UNAVAILABLE=69
 
