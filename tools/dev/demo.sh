@@ -150,7 +150,8 @@ section "held-out prices of the last version against Black-Scholes (the first 10
 errors=$(error_bp head)
 jq -r '["X0","K","T","r","d","v","put","BS put","call","BS call"],
   (.[:10][] | [.X0, .K, .T, .r, .d, .v, .put, .reference_put, .call, .reference_call])
-  | @tsv' "$dir/prices.json" | awk -F'\t' '{ for (i = 1; i <= NF; i++) printf NR == 1 ? "%10s" : "%10.4f", $i; print "" }'
+  | @tsv' "$dir/prices.json" |
+  awk -F'\t' '{ for (i = 1; i <= NF; i++) printf NR == 1 ? "%10s" : "%10.4f", $i; print "" }'
 say "root mean square error over $held_out contracts: $(two <<<"$errors") of spot (promised: at most $limit_bp)"
 
 section "the versions"
