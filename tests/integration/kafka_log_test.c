@@ -301,7 +301,7 @@ END_TEST
 START_TEST(a_record_over_the_limit_is_refused)
 {
     struct mr_log *const log = open_log(NULL);
-    enum { SIZE = 2000000 };
+    enum { SIZE = 5000000 };
     uint8_t *const bytes = calloc(1, SIZE);
     const struct mr_log_output output = {
         .topic = MR_TOPIC_SUBMITTED, .has_value = true, .value = mr_bytes_of(bytes, SIZE)};
