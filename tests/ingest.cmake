@@ -3,7 +3,7 @@ mr_add_test(ingest_total LABEL property SOURCES property/ingest_total_test.c LIB
 mr_add_test(ingest_codec LABEL unit SOURCES unit/ingest_codec_test.c support/submitted.c LIBS ingest_effects)
 mr_add_test(ingest_fold LABEL property SOURCES property/ingest_fold_test.c LIBS ingest_effects)
 mr_add_test(ingest_stage LABEL unit
-  SOURCES unit/ingest_stage_test.c support/service_rig.c support/submitted.c LIBS ingest_effects)
+  SOURCES unit/ingest_stage_test.c support/service_rig.c support/stamped.c support/submitted.c LIBS ingest_effects)
 
 # libFuzzer comes with clang; run it by hand or from a scheduled job: tests/ingest_codec_fuzz <corpus>.
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang" AND NOT MR_SANITIZE)

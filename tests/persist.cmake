@@ -2,5 +2,5 @@ mr_add_test(persist_decide LABEL unit SOURCES unit/persist_decide_test.c LIBS pe
 mr_add_test(persist_total LABEL property SOURCES property/persist_total_test.c LIBS persist_core)
 mr_add_test(persist_commits LABEL sim SOURCES property/persist_commits_test.c support/memory_store.c
   LIBS persist_effects)
-mr_add_test(persist_stage LABEL unit SOURCES unit/persist_stage_test.c support/memory_store.c
+mr_add_test(persist_stage LABEL unit SOURCES unit/persist_stage_test.c support/memory_store.c support/stamped.c
   LIBS persist_effects)

@@ -3,7 +3,8 @@ mr_add_test(validate_total LABEL property SOURCES property/validate_total_test.c
 mr_add_test(validate_codec LABEL unit SOURCES unit/validate_codec_test.c support/submitted.c
   LIBS validate_effects)
 mr_add_test(validate_stage LABEL unit
-  SOURCES unit/validate_stage_test.c support/scripted_store.c support/service_rig.c support/submitted.c
+  SOURCES unit/validate_stage_test.c support/scripted_store.c support/service_rig.c support/stamped.c
+    support/submitted.c
   LIBS validate_effects)
 
 # libFuzzer comes with clang; run it by hand or from a scheduled job: tests/validate_codec_fuzz <corpus>.

@@ -6,6 +6,7 @@
 #include "check_main.h"
 #include "prng.h"
 #include "stage_rig.h"
+#include "stamped.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -115,7 +116,7 @@ START_TEST(nothing_is_lost_doubled_or_reordered)
     for (unsigned model = 0; model < MODELS; model++) {
         char got[4096];
         const char name[2] = {(char)('a' + model), '\0'};
-        deduplicated(rig_origins(broker, MR_TOPIC_VALIDATED, 0, name), got, sizeof got);
+        deduplicated(stamped_origins(broker, MR_TOPIC_VALIDATED, 0, name), got, sizeof got);
         ck_assert_msg(strcmp(got, expected[model]) == 0, "seed %d, model %s:\n expected %s\n      got %s", _i, name,
                       expected[model], got);
     }

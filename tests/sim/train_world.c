@@ -4,6 +4,7 @@
 #include "millrace/wire.h"
 #include "persist_effects.h"
 #include "stage_gpu_effects.h"
+#include "stamped.h"
 #include "train_effects.h"
 
 #include <check.h>
@@ -212,15 +213,11 @@ uint64_t world_validated(struct world *world, const char *model, struct mr_buffe
                                    .has_value = true,
                                    .value = mr_buffer_view(&submitted)};
     const uint64_t origin = memory_broker_append(world->broker, &output);
-    struct mr_stage_stamp stamp = {.model_id = model,
-                                   .partition = output.partition,
-                                   .origin = origin,
-                                   .has_prev = world->model[slot].some,
-                                   .prev = world->model[slot].last};
+    const struct mr_stage_stamp stamp =
+        stamped_by(model, output.partition, origin, world->model[slot].some ? (int64_t)world->model[slot].last : -1);
     struct mr_wire_stamp wire_stamp;
     struct mr_arena arena = {0};
     Millrace__Batch__V1__Validated wire;
-    memset(stamp.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
     millrace__batch__v1__validated__init(&wire);
     mr_wire_stamp_init(&wire_stamp, &stamp);
     wire.stamp = &wire_stamp.message;

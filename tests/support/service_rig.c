@@ -2,6 +2,7 @@
 
 #include "millrace/batch/v1/batch.pb-c.h"
 #include "millrace/wire.h"
+#include "stamped.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -148,51 +149,20 @@ uint64_t service_rig_submit(struct service_rig *rig, const char *key, struct mr_
 void service_rig_ingested(struct service_rig *rig, const char *model, uint64_t origin, int64_t prev,
                           struct mr_buffer submitted)
 {
-    struct mr_arena arena = {0};
-    struct mr_stage_stamp stamp = {.model_id = model,
-                                   .partition = service_rig_partition(model),
-                                   .origin = origin,
-                                   .has_prev = prev >= 0,
-                                   .prev = prev >= 0 ? (uint64_t)prev : 0};
+    const struct mr_stage_stamp stamp = stamped_by(model, service_rig_partition(model), origin, prev);
     struct mr_wire_stamp wire_stamp;
-    struct mr_bytes value;
     Millrace__Batch__V1__Ingested wire;
-    memset(stamp.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
     millrace__batch__v1__ingested__init(&wire);
     mr_wire_stamp_init(&wire_stamp, &stamp);
     wire.stamp = &wire_stamp.message;
     wire.submitted = mr_wire_lend(mr_buffer_view(&submitted));
-    ck_assert(!mr_failed(mr_wire_pack(&wire.base, &arena, &value)));
-    const struct mr_log_output output = {.topic = MR_TOPIC_INGESTED,
-                                         .partition = stamp.partition,
-                                         .has_key = true,
-                                         .key = mr_bytes_of_text(model),
-                                         .has_value = true,
-                                         .value = value};
-    memory_broker_append(rig->broker, &output);
-    mr_arena_deinit(&arena);
+    (void)stamped_append(rig->broker, MR_TOPIC_INGESTED, &stamp, &wire.base);
     mr_buffer_deinit(&submitted);
 }
 
 const char *service_rig_origins(struct service_rig *rig, const char *topic, const char *model)
 {
-    static char text[TEXT_SIZE];
-    const uint32_t partition = service_rig_partition(model);
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint64_t at = 0; at < memory_broker_high(rig->broker, topic, partition); at++) {
-        const struct mr_log_record *record = memory_broker_record(rig->broker, topic, partition, at);
-        if (!mr_bytes_equal(record->key, mr_bytes_of_text(model))) {
-            continue;
-        }
-        Millrace__Common__V1__Stamped *stamped =
-            millrace__common__v1__stamped__unpack(NULL, record->value.size, record->value.data);
-        ck_assert_ptr_nonnull(stamped);
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%llu", used > 0 ? " " : "",
-                                 (unsigned long long)stamped->stamp->origin->offset);
-        millrace__common__v1__stamped__free_unpacked(stamped, NULL);
-    }
-    return text;
+    return stamped_origins(rig->broker, topic, service_rig_partition(model), model);
 }
 
 const char *service_rig_reasons(struct service_rig *rig)

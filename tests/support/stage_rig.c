@@ -2,7 +2,10 @@
 
 #include "millrace/batch/v1/batch.pb-c.h"
 #include "millrace/retry.h"
+#include "millrace/wire.h"
+#include "stamped.h"
 
+#include <check.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,30 +21,14 @@ static int64_t rig_monotonic(void *self)
     return ((struct rig *)self)->now_ms * 1000;
 }
 
-static uint8_t *packed(struct mr_arena *arena, const struct mr_stage_stamp *from, struct mr_bytes value,
-                       size_t *ret_size)
+/* A record that holds `value`: what is stamped is an Ingested. */
+static void message_init(const struct mr_stage_stamp *stamp, struct mr_bytes value, struct mr_wire_stamp *wire_stamp,
+                         Millrace__Batch__V1__Ingested *message)
 {
-    Millrace__Common__V1__Origin origin;
-    Millrace__Common__V1__Offset prev;
-    Millrace__Common__V1__Stamp stamp;
-    Millrace__Batch__V1__Ingested message;
-    millrace__common__v1__origin__init(&origin);
-    millrace__common__v1__offset__init(&prev);
-    millrace__common__v1__stamp__init(&stamp);
-    millrace__batch__v1__ingested__init(&message);
-    origin.log_id = (ProtobufCBinaryData){MR_LOG_ID_SIZE, (uint8_t *)(uintptr_t)from->log_id.bytes};
-    origin.partition = from->partition;
-    origin.offset = from->origin;
-    prev.value = from->prev;
-    stamp.model_id = (char *)(uintptr_t)from->model_id;
-    stamp.origin = &origin;
-    stamp.prev = from->has_prev ? &prev : NULL;
-    message.stamp = &stamp;
-    message.submitted = (ProtobufCBinaryData){value.size, (uint8_t *)(uintptr_t)value.data};
-    *ret_size = millrace__batch__v1__ingested__get_packed_size(&message);
-    uint8_t *bytes = mr_arena_alloc(arena, *ret_size + 1);
-    millrace__batch__v1__ingested__pack(&message, bytes);
-    return bytes;
+    mr_wire_stamp_init(wire_stamp, stamp);
+    millrace__batch__v1__ingested__init(message);
+    message->stamp = &wire_stamp->message;
+    message->submitted = mr_wire_lend(value);
 }
 
 /* What the record says: the value itself at the entry, the submitted bytes behind it. */
@@ -51,7 +38,7 @@ static void word_of(const struct rig *rig, const struct mr_item *item, char ret_
     Millrace__Batch__V1__Ingested *message = NULL;
     if (!rig->spec.inputs[0].entry) {
         message = millrace__batch__v1__ingested__unpack(NULL, word.size, word.data);
-        word = mr_bytes_of(message->submitted.data, message->submitted.len);
+        word = mr_wire_view(message->submitted);
     }
     memset(ret_word, 0, 16);
     memcpy(ret_word, word.data, word.size < 15 ? word.size : 15);
@@ -63,14 +50,17 @@ static void word_of(const struct rig *rig, const struct mr_item *item, char ret_
 static struct mr_verdict emitted(struct rig *rig, const struct mr_item *item, const char *word)
 {
     const struct mr_stage_stamp stamp = mr_stage_stamp(rig->stage, item, rig->spec.outputs[0]);
-    size_t size;
-    const uint8_t *bytes = packed(mr_stage_arena(rig->stage), &stamp, mr_bytes_of_text(word), &size);
-    return (struct mr_verdict){
+    struct mr_wire_stamp wire_stamp;
+    Millrace__Batch__V1__Ingested message;
+    struct mr_verdict verdict = {
         .kind = MR_VERDICT_EMIT,
         .decision = "Emitted",
-        .outputs = {{.topic = rig->spec.outputs[0], .value = mr_bytes_of(bytes, size), .type = "test.Echo"}},
+        .outputs = {{.topic = rig->spec.outputs[0], .type = "test.Echo"}},
         .output_count = 1,
     };
+    message_init(&stamp, mr_bytes_of_text(word), &wire_stamp, &message);
+    ck_assert(!mr_failed(mr_wire_pack(&message.base, mr_stage_arena(rig->stage), &verdict.outputs[0].value)));
+    return verdict;
 }
 
 static struct mr_verdict retried(const struct rig *rig, const struct mr_item *item)
@@ -261,41 +251,9 @@ uint64_t rig_submit(struct memory_broker *broker, const char *topic, uint32_t pa
 uint64_t rig_stamped(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
                      uint64_t origin, int64_t prev, const char *value)
 {
-    struct mr_arena arena = {0};
-    struct mr_stage_stamp stamp = {.model_id = model,
-                                   .partition = partition,
-                                   .origin = origin,
-                                   .has_prev = prev >= 0,
-                                   .prev = prev >= 0 ? (uint64_t)prev : 0};
-    memset(stamp.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
-    size_t size;
-    const uint8_t *bytes = packed(&arena, &stamp, mr_bytes_of_text(value), &size);
-    const struct mr_log_output output = {.topic = topic,
-                                         .partition = partition,
-                                         .has_key = true,
-                                         .key = mr_bytes_of_text(model),
-                                         .has_value = true,
-                                         .value = mr_bytes_of(bytes, size)};
-    const uint64_t offset = memory_broker_append(broker, &output);
-    mr_arena_deinit(&arena);
-    return offset;
-}
-
-const char *rig_origins(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model)
-{
-    static char text[65536];
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint64_t at = 0; at < memory_broker_high(broker, topic, partition); at++) {
-        const struct mr_log_record *record = memory_broker_record(broker, topic, partition, at);
-        if (!mr_bytes_equal(record->key, mr_bytes_of_text(model))) {
-            continue;
-        }
-        Millrace__Batch__V1__Ingested *message =
-            millrace__batch__v1__ingested__unpack(NULL, record->value.size, record->value.data);
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%llu", used > 0 ? " " : "",
-                                 (unsigned long long)message->stamp->origin->offset);
-        millrace__batch__v1__ingested__free_unpacked(message, NULL);
-    }
-    return text;
+    const struct mr_stage_stamp stamp = stamped_by(model, partition, origin, prev);
+    struct mr_wire_stamp wire_stamp;
+    Millrace__Batch__V1__Ingested message;
+    message_init(&stamp, mr_bytes_of_text(value), &wire_stamp, &message);
+    return stamped_append(broker, topic, &stamp, &message.base);
 }

@@ -63,7 +63,5 @@ uint64_t rig_submit(struct memory_broker *broker, const char *topic, uint32_t pa
 /* A stamped record. prev < 0: none. */
 uint64_t rig_stamped(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model,
                      uint64_t origin, int64_t prev, const char *value);
-/* The origins of a topic's records of one model, in the order in which they stand there, as "1 2 3". */
-const char *rig_origins(struct memory_broker *broker, const char *topic, uint32_t partition, const char *model);
 
 #endif

@@ -3,35 +3,14 @@
 #include "millrace/step/v1/step.pb-c.h"
 #include "millrace/version/v1/version.pb-c.h"
 #include "millrace/wire.h"
+#include "stamped.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <string.h>
 
 static struct mr_stage_stamp stamp_of(const char *model, uint64_t origin, int64_t prev)
 {
-    struct mr_stage_stamp stamp = {.model_id = model,
-                                   .partition = service_rig_partition(model),
-                                   .origin = origin,
-                                   .has_prev = prev >= 0,
-                                   .prev = prev >= 0 ? (uint64_t)prev : 0};
-    memset(stamp.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
-    return stamp;
-}
-
-static void append(struct service_rig *rig, const char *topic, const char *model, const ProtobufCMessage *message)
-{
-    struct mr_arena arena = {0};
-    struct mr_bytes value;
-    ck_assert(!mr_failed(mr_wire_pack(message, &arena, &value)));
-    const struct mr_log_output output = {.topic = topic,
-                                         .partition = service_rig_partition(model),
-                                         .has_key = true,
-                                         .key = mr_bytes_of_text(model),
-                                         .has_value = true,
-                                         .value = value};
-    (void)memory_broker_append(rig->broker, &output);
-    mr_arena_deinit(&arena);
+    return stamped_by(model, service_rig_partition(model), origin, prev);
 }
 
 void trained_step(struct service_rig *rig, const char *model, uint64_t origin, int64_t prev, uint64_t step, float loss)
@@ -51,7 +30,7 @@ void trained_step(struct service_rig *rig, const char *model, uint64_t origin, i
     trained.step = step;
     trained.event_case = MILLRACE__STEP__V1__STEP_TRAINED__EVENT_STEPPED;
     trained.stepped = &stepped;
-    append(rig, MR_TOPIC_TRAINED, model, &trained.base);
+    (void)stamped_append(rig->broker, MR_TOPIC_TRAINED, &stamp, &trained.base);
 }
 
 void trained_nonsense(struct service_rig *rig, const char *model, uint64_t origin, int64_t prev)
@@ -62,7 +41,7 @@ void trained_nonsense(struct service_rig *rig, const char *model, uint64_t origi
     mr_wire_stamp_init(&wire_stamp, &stamp);
     millrace__step__v1__step_trained__init(&trained);
     trained.stamp = &wire_stamp.message;
-    append(rig, MR_TOPIC_TRAINED, model, &trained.base);
+    (void)stamped_append(rig->broker, MR_TOPIC_TRAINED, &stamp, &trained.base);
 }
 
 void trained_commit(struct service_rig *rig, const char *model, uint64_t origin, int64_t prev, uint64_t counter)
@@ -88,5 +67,5 @@ void trained_commit(struct service_rig *rig, const char *model, uint64_t origin,
     version.content_hash = version.record_hash = version.commit_id = (ProtobufCBinaryData){sizeof hash, hash};
     committed.stamp = &wire_stamp.message;
     committed.version = &version;
-    append(rig, MR_TOPIC_COMMITTED, model, &committed.base);
+    (void)stamped_append(rig->broker, MR_TOPIC_COMMITTED, &stamp, &committed.base);
 }

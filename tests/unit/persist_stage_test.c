@@ -7,6 +7,7 @@
 #include "millrace/versions.h"
 #include "millrace/wire.h"
 #include "persist_effects.h"
+#include "stamped.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -140,29 +141,18 @@ static bool spooled(const char *model, int n, const char *suffix)
 static void produce(const char *model, int n, const char *suffix)
 {
     char text[64], key[MR_VERSION_KEY_SIZE];
-    uint8_t log_id[MR_LOG_ID_SIZE], value[1024];
     const struct mr_sha256 content = content_of(model, n, suffix), previous = content_of(model, n - 1, suffix);
     (void)snprintf(text, sizeof text, "%s %d%s", model, n, suffix);
     spool_key(model, n, suffix, key);
     memory_store_set(process.service.store, key, text);
 
-    Millrace__Common__V1__Origin origin;
-    Millrace__Common__V1__Offset prev;
-    Millrace__Common__V1__Stamp stamp;
+    const struct mr_stage_stamp stamp =
+        stamped_by(model, mr_partition_of(mr_bytes_of_text(model), 2), (uint64_t)(10 * n + 5), 10 * n - 5);
+    struct mr_wire_stamp wire_stamp;
     Millrace__Checkpoint__V1__CheckpointProduced wire;
-    millrace__common__v1__origin__init(&origin);
-    millrace__common__v1__offset__init(&prev);
-    millrace__common__v1__stamp__init(&stamp);
     millrace__checkpoint__v1__checkpoint_produced__init(&wire);
-    memset(log_id, 0xab, sizeof log_id);
-    origin.log_id = (ProtobufCBinaryData){sizeof log_id, log_id};
-    origin.partition = mr_partition_of(mr_bytes_of_text(model), 2);
-    origin.offset = (uint64_t)(10 * n + 5);
-    prev.value = (uint64_t)(10 * n - 5);
-    stamp.model_id = mr_wire_text(model);
-    stamp.origin = &origin;
-    stamp.prev = n > 0 ? &prev : NULL;
-    wire.stamp = &stamp;
+    mr_wire_stamp_init(&wire_stamp, &stamp);
+    wire.stamp = &wire_stamp.message;
     wire.run_id = mr_wire_text("run-1");
     wire.step = (uint64_t)n;
     wire.size = strlen(text);
@@ -172,16 +162,7 @@ static void produce(const char *model, int n, const char *suffix)
     wire.arithmetic_profile = mr_wire_text("mr-f32-v1");
     wire.message = mr_wire_text("Checkpoint");
     wire.version_bump = MILLRACE__RUN__V1__VERSION_BUMP__VERSION_BUMP_PATCH;
-    const size_t size = millrace__checkpoint__v1__checkpoint_produced__pack(&wire, value);
-    const struct mr_log_output output = {
-        .topic = MR_TOPIC_PRODUCED,
-        .partition = origin.partition,
-        .has_key = true,
-        .key = mr_bytes_of_text(model),
-        .has_value = true,
-        .value = mr_bytes_of(value, size),
-    };
-    (void)memory_broker_append(process.broker, &output);
+    (void)stamped_append(process.broker, MR_TOPIC_PRODUCED, &stamp, &wire.base);
 }
 
 /* The model's version events. */

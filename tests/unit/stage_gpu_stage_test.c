@@ -6,6 +6,7 @@
 #include "millrace/wire.h"
 #include "service_rig.h"
 #include "stage_gpu_effects.h"
+#include "stamped.h"
 #include "submitted.h"
 
 #include <stdio.h>
@@ -92,12 +93,7 @@ static struct mr_buffer contracts(const char *model, uint64_t rows, float value)
 static void validated(const char *model, uint64_t origin, int64_t prev, struct mr_buffer submitted,
                       Millrace__Batch__V1__PayloadCopy *copy, Millrace__Batch__V1__Precision precision)
 {
-    struct mr_stage_stamp stamp = {.model_id = model,
-                                   .partition = service_rig_partition(model),
-                                   .origin = origin,
-                                   .has_prev = prev >= 0,
-                                   .prev = prev >= 0 ? (uint64_t)prev : 0};
-    memset(stamp.log_id.bytes, 0xab, MR_LOG_ID_SIZE);
+    const struct mr_stage_stamp stamp = stamped_by(model, service_rig_partition(model), origin, prev);
     struct mr_wire_stamp wire;
     Millrace__Batch__V1__Validated message;
     mr_wire_stamp_init(&wire, &stamp);
@@ -107,17 +103,7 @@ static void validated(const char *model, uint64_t origin, int64_t prev, struct m
     message.precision = precision;
     message.n_copies = copy == NULL ? 0 : 1;
     message.copies = &copy;
-    struct mr_arena memory = {0};
-    struct mr_bytes value;
-    ck_assert(!mr_failed(mr_wire_pack(&message.base, &memory, &value)));
-    const struct mr_log_output output = {.topic = MR_TOPIC_VALIDATED,
-                                         .partition = stamp.partition,
-                                         .has_key = true,
-                                         .key = mr_bytes_of_text(model),
-                                         .has_value = true,
-                                         .value = value};
-    (void)memory_broker_append(rig->broker, &output);
-    mr_arena_deinit(&memory);
+    (void)stamped_append(rig->broker, MR_TOPIC_VALIDATED, &stamp, &message.base);
     mr_buffer_deinit(&submitted);
 }
 

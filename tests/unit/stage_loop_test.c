@@ -1,6 +1,7 @@
 /* The stage loop over the in-memory log: each test is one promise of rules O and R. */
 #include "check_main.h"
 #include "stage_rig.h"
+#include "stamped.h"
 
 #include <string.h>
 
@@ -50,8 +51,8 @@ START_TEST(records_flow_in_order_and_name_their_predecessors)
     rig_submit(broker, IN, 0, "a", "ok");
     rig_start(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 3");
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 3");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "b"), "1");
     ck_assert_uint_eq(committed(IN, 0), 4);
     const struct mr_log_record *last = memory_broker_record(broker, OUT, 0, 2);
     ck_assert(header_is(last, "ce_source", "/millrace/ingest"));
@@ -131,18 +132,18 @@ START_TEST(a_retry_parks_its_model_and_no_other)
     rig_submit(broker, IN, 0, "b", "ok");
     rig_start(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "");
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "2");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "b"), "2");
     pass(500);
     ck_assert_uint_eq(committed(IN, 0), 3); /* parked records hold nothing back */
     pass(300);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "");
     pass(3000);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1");
     ck_assert_uint_eq(rig->call_count, 5); /* a twice failing and once good, a's second, b */
     rig_submit(broker, IN, 0, "a", "ok");
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1 3");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1 3");
     pass(1000);
     ck_assert_uint_eq(committed(RETRY, 0), memory_broker_high(broker, RETRY, 0));
 }
@@ -158,7 +159,7 @@ START_TEST(retries_end_in_a_dead_letter_and_the_model_goes_on)
     }
     ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 1);
     ck_assert(header_is(memory_broker_record(broker, MR_TOPIC_DEADLETTERS, 0, 0), "mr_dlq_attempt", "5"));
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "1");
     ck_assert_uint_eq(rig->call_count, 6); /* five attempts, and the next record */
 }
 END_TEST
@@ -178,7 +179,7 @@ START_TEST(parked_records_survive_a_restart_with_their_attempts)
         pass(1000);
     }
     ck_assert_uint_eq(rig->call_count, 6);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "1");
     ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 1);
 }
 END_TEST
@@ -198,8 +199,8 @@ START_TEST(a_dependency_that_is_down_spends_no_attempt)
     ck_assert_uint_eq(committed(IN, 0), UINT64_MAX);
     rig->dependency_up = true;
     pass(1000);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0");
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "b"), "1");
     for (size_t i = 0; i < rig->call_count; i++) {
         ck_assert_uint_eq(rig->calls[i].attempt, 0);
     }
@@ -213,11 +214,11 @@ START_TEST(a_busy_lane_waits_and_others_go_on)
     rig_submit(broker, IN, 0, "b", "ok");
     rig_start(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "");
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "b"), "2");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "b"), "2");
     rig_finish(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1");
 }
 END_TEST
 
@@ -232,7 +233,7 @@ START_TEST(a_full_window_pauses_and_polling_goes_on)
     rig_run(rig);
     ck_assert(memory_log_paused(rig->log, IN, 0));
     ck_assert(!memory_log_paused(rig->log, IN, 1));
-    ck_assert_str_eq(rig_origins(broker, OUT, 1, "b"), "0");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 1, "b"), "0");
     rig_finish(rig);
     rig_run(rig);
     pass(1000);
@@ -250,7 +251,7 @@ START_TEST(garbage_without_a_key_goes_through_its_own_lane)
     rig_run(rig);
     ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 2);
     ck_assert(!memory_broker_record(broker, MR_TOPIC_DEADLETTERS, 0, 0)->has_key);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "2");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "2");
 }
 END_TEST
 
@@ -334,7 +335,7 @@ START_TEST(outcomes_of_an_earlier_assignment_are_ignored)
     ck_assert_uint_eq(rig->busy_count, 1); /* the first is known from the fold, the second is begun anew */
     rig_finish(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, OUT, 0, "a"), "0 1");
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1");
 }
 END_TEST
 
@@ -356,7 +357,7 @@ START_TEST(duplicates_are_dropped_by_origin)
     rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 9, 7, "ok");
     rig_start(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3 7 9");
+    ck_assert_str_eq(stamped_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3 7 9");
     ck_assert_uint_eq(rig->duplicates, 2);
 }
 END_TEST
@@ -372,7 +373,7 @@ START_TEST(a_gap_is_read_again_from_the_log)
                          3); /* as if 3 and 7 had been resolved, which they were not */
     rig_start(rig);
     rig_run(rig);
-    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3 7 9");
+    ck_assert_str_eq(stamped_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3 7 9");
     ck_assert(!rig->over);
 }
 END_TEST
@@ -393,8 +394,8 @@ START_TEST(a_long_gap_is_read_again_whole)
     }
     ck_assert(!rig->over);
     ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_STAGED, 0), 2 * LONG);
-    ck_assert_uint_eq(strlen(rig_origins(broker, MR_TOPIC_STAGED, 0, "a")),
-                      strlen(rig_origins(broker, MR_TOPIC_VALIDATED, 0, "a")));
+    ck_assert_uint_eq(strlen(stamped_origins(broker, MR_TOPIC_STAGED, 0, "a")),
+                      strlen(stamped_origins(broker, MR_TOPIC_VALIDATED, 0, "a")));
 }
 END_TEST
 
@@ -408,8 +409,8 @@ START_TEST(a_gap_that_the_log_cannot_mend_stops_that_model_alone)
     rig_start(rig);
     rig_run(rig);
     pass(1000);
-    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3");
-    ck_assert_str_eq(rig_origins(broker, MR_TOPIC_STAGED, 0, "b"), "10");
+    ck_assert_str_eq(stamped_origins(broker, MR_TOPIC_STAGED, 0, "a"), "3");
+    ck_assert_str_eq(stamped_origins(broker, MR_TOPIC_STAGED, 0, "b"), "10");
     ck_assert(!rig->over);
     uint64_t next;
     ck_assert(memory_broker_committed(broker, "stage_gpu", MR_TOPIC_VALIDATED, 0, &next));
