@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A model goes on in a new log only after somebody has said so (rule O1): the stack refuses to start on it, `--adopt` and
-# `millrace log adopt` make the log it knows a predecessor, and its chain goes on.
+# A model goes on in a new log only after somebody has said so (rule O1): the stack refuses to start on it, `--adopt`
+# and `millrace log adopt` make the log it knows a predecessor, and its chain goes on.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 readonly model=moving

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every kind of bad input has its own clear outcome and disturbs nothing else: the good records around it are trained,
-# another model's bytes are what they are without it, no service restarts. A dead letter replayed after its cause is gone is
-# accepted once.
+# another model's bytes are what they are without it, no service restarts. A dead letter replayed after its cause is
+# gone is accepted once.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 readonly tools=$MR_TOOLS batches=100 rows=8 good_steps=8

@@ -15,7 +15,8 @@ spec() {
 train() {
   local model=$1 run=$2 spec=$3
   shift 3
-  "$millrace" submit --brokers "$brokers" --model "$model" --run "$run" --start --spec "$spec" --rows-per-batch "$rows" \
+  "$millrace" submit --brokers "$brokers" --model "$model" --run "$run" --start --spec "$spec" \
+    --rows-per-batch "$rows" \
     "$@" --stop >/dev/null 2>"$dir/$model.$run.log" || fail "submit $model $run: $(cat "$dir/$model.$run.log")"
 }
 sobol() { printf -- '--sobol=0:%d\n' "$(($1 * rows))"; }
