@@ -2,10 +2,9 @@
  * Promise 3: the same bits for any thread count and instruction set, and through a snapshot. The expected hashes are
  * written down: a change of any of them is a change of the arithmetic profile and needs another name for it.
  */
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "millrace/engine.h"
 #include "millrace/sobol.h"
 #include "sample_spec.h"
@@ -167,18 +166,14 @@ START_TEST(a_range_is_its_contracts)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("engine_bits");
-    TCase *tests = tcase_create("bits");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, every_engine_gives_the_written_hash, 0, (int)MR_COUNT_OF(cases));
     tcase_add_loop_test(tests, a_snapshot_in_the_middle_changes_nothing, 0, (int)MR_COUNT_OF(cases));
     tcase_add_test(tests, a_range_is_its_contracts);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("engine_bits", add);
 }

@@ -2,11 +2,11 @@
  * The engine's loss and gradients against a shadow network in double, differentiated by central differences. With
  * beta1 = 0 Adam's first moment after one step is the gradient itself.
  */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "millrace/engine.h"
 #include "millrace/network.h"
 #include "prng.h"
@@ -230,18 +230,14 @@ START_TEST(clipping_and_decay)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("engine_gradient");
-    TCase *tests = tcase_create("gradient");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, gradients_are_those_of_the_shadow, 0, (int)MR_COUNT_OF(activations));
     tcase_add_test(tests, the_first_step_of_adam);
     tcase_add_test(tests, clipping_and_decay);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("engine_gradient", add);
 }

@@ -1,9 +1,8 @@
 /* The demo's run learns to price: within 10 bp of spot of Black and Scholes, and within 5 bp for other seeds. */
-#include <check.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "check_main.h"
 #include "millrace/engine.h"
 #include "millrace/pricing.h"
 #include "millrace/sobol.h"
@@ -89,16 +88,13 @@ START_TEST(held_out_prices_are_right)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("engine_learns");
-    TCase *tests = tcase_create("learns");
     tcase_set_timeout(tests, 300);
     tcase_add_loop_test(tests, held_out_prices_are_right, 0, 4);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("engine_learns", add);
 }

@@ -1,10 +1,9 @@
 /* Devices and options that are refused, divergence, what the paths say, and models side by side. */
-#include <check.h>
 #include <math.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "millrace/engine.h"
 #include "millrace/network.h"
 #include "millrace/pricing.h"
@@ -218,20 +217,16 @@ START_TEST(models_of_one_engine_take_turns)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("engine_outcome");
-    TCase *tests = tcase_create("outcome");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, devices_and_options_are_never_guessed);
     tcase_add_test(tests, divergence_leaves_the_state_as_it_was);
     tcase_add_test(tests, batches_of_another_job_are_refused);
     tcase_add_loop_test(tests, the_paths_say_the_price, 0, (int)MR_COUNT_OF(markets));
     tcase_add_test(tests, models_of_one_engine_take_turns);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("engine_outcome", add);
 }

@@ -1,9 +1,8 @@
 /* The supervisor's pure parts: what becomes of a process that ended, and what a plan may say. */
+#include "check_main.h"
 #include "exhaust.h"
 #include "plan.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct supervise_end ended(enum supervise_end_kind kind, int number, uint64_t life_ms)
@@ -109,19 +108,16 @@ START_TEST(a_bad_plan_is_refused_with_its_line)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("supervise");
-    TCase *tests = tcase_create("pure");
     tcase_add_test(tests, a_killed_service_is_started_again_at_once);
     tcase_add_test(tests, the_wait_grows_while_it_keeps_dying_and_is_bounded);
     tcase_add_test(tests, every_end_of_every_kind_has_its_fate);
     tcase_add_test(tests, a_plan_is_read_whole);
     tcase_add_test(tests, a_bad_plan_is_refused_with_its_line);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("supervise", add);
 }

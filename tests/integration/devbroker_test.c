@@ -1,11 +1,11 @@
 /* millrace-devbroker as a process: what it starts with, and how it ends. */
+#include "check_main.h"
 #include "dev_broker.h"
 #include "log_events.h"
 
 #include "millrace/config.h"
 #include "millrace/topics.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -140,10 +140,8 @@ START_TEST(bad_options_are_refused)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *const suite = suite_create("devbroker");
-    TCase *const tests = tcase_create("process");
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, it_has_every_topic_and_a_deployment);
     tcase_add_test(tests, two_brokers_have_two_log_ids);
@@ -152,10 +150,9 @@ int main(void)
     tcase_add_test(tests, it_stops_before_it_would_drop_bytes);
     tcase_add_test(tests, it_stops_before_it_would_drop_batches);
     tcase_add_test(tests, bad_options_are_refused);
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("devbroker", add);
 }

@@ -1,10 +1,10 @@
 /* The record log on librdkafka against a millrace-devbroker process. */
+#include "check_main.h"
 #include "dev_broker.h"
 #include "log_events.h"
 
 #include "millrace/topics.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -478,10 +478,8 @@ START_TEST(a_full_queue_says_so_and_empties)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *const suite = suite_create("kafka_log");
-    TCase *const tests = tcase_create("over a development broker");
     tcase_set_timeout(tests, 90);
     tcase_add_checked_fixture(tests, start_broker, stop_broker);
     tcase_add_test(tests, a_record_comes_back_as_it_was);
@@ -502,10 +500,9 @@ int main(void)
     tcase_add_test(tests, closing_does_not_wait_for_a_dead_broker);
     tcase_add_test(tests, settings_reach_the_client_but_not_the_promises);
     tcase_add_test(tests, a_full_queue_says_so_and_empties);
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("kafka_log", add);
 }

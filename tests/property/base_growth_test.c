@@ -1,9 +1,9 @@
 /* Buffers and arenas against the plainest model: a large array, and blocks that keep what was written to them. */
+#include "check_main.h"
 #include "millrace/base.h"
 
 #include "prng.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,17 +99,14 @@ START_TEST(an_arena_never_gives_more_than_its_limit)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_growth");
-    TCase *tests = tcase_create("growth");
     tcase_add_test(tests, a_buffer_holds_what_was_appended);
     tcase_add_test(tests, arena_blocks_never_overlap);
     tcase_add_test(tests, an_arena_never_gives_more_than_its_limit);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_growth", add);
 }

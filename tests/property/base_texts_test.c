@@ -1,13 +1,12 @@
 /* Random texts through what reads and writes texts: nothing is lost, and whatever comes is answered. */
+#include "check_main.h"
 #include "millrace/config.h"
 #include "millrace/trace.h"
 
 #include "prng.h"
 
-#include <check.h>
 #include <jansson.h>
 #include <librdkafka/rdkafka.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -211,20 +210,17 @@ START_TEST(any_argument_is_taken_as_the_rules_say_or_rejected)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_texts");
-    TCase *tests = tcase_create("texts");
     tcase_add_test(tests, hex_comes_back);
     tcase_add_test(tests, an_id_is_valid_only_by_rule);
     tcase_add_test(tests, partitions_are_librdkafkas);
     tcase_add_test(tests, a_crc_goes_on_from_any_place);
     tcase_add_test(tests, any_text_is_traced_as_valid_json);
     tcase_add_test(tests, any_argument_is_taken_as_the_rules_say_or_rejected);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_texts", add);
 }

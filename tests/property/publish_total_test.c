@@ -1,9 +1,8 @@
 /* Every state x event of publish has one answer, and no state of the sink ever holds a record back. */
+#include "check_main.h"
 #include "exhaust.h"
 #include "publish.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const int64_t times_ms[] = {0, 999, 1000, 1001, INT64_C(1) << 50};
@@ -124,16 +123,13 @@ START_TEST(every_tag_has_a_text)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *total)
 {
-    Suite *suite = suite_create("publish_total");
-    TCase *total = tcase_create("total");
     tcase_add_test(total, every_pair_is_answered);
     tcase_add_test(total, every_tag_has_a_text);
-    suite_add_tcase(suite, total);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("publish_total", add);
 }

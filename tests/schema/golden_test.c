@@ -3,6 +3,7 @@
  * that is not known, and encode to the same bytes; together they set every field of every message, so that a new field
  * comes with new golden bytes (tests/schema/golden; ./dev schemas golden encodes them).
  */
+#include "check_main.h"
 #include "millrace/batch/v1/batch.pb-c.h"
 #include "millrace/checkpoint/v1/checkpoint.pb-c.h"
 #include "millrace/common/v1/common.pb-c.h"
@@ -14,10 +15,8 @@
 
 #include "millrace/base.h"
 
-#include <check.h>
 #include <dirent.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Every message that is the value of a topic or an object in the store. */
@@ -190,16 +189,13 @@ START_TEST(golden_bytes_set_every_field)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("schema");
-    TCase *tests = tcase_create("golden");
     tcase_add_test(tests, golden_bytes_decode_and_encode_again);
     tcase_add_test(tests, golden_bytes_set_every_field);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("schema", add);
 }

@@ -1,8 +1,7 @@
 /* Leases over a private arena: what is granted, taken, lost, and why. */
+#include "check_main.h"
 #include "millrace/arena.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { BYTES = 16384, BLOCKS = 4 };
@@ -345,10 +344,8 @@ START_TEST(impossible_sizes_are_refused)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-    Suite *suite = suite_create("arena_lease");
-    TCase *tcase = tcase_create("leases");
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, a_lease_gives_the_staged_bytes_once);
     tcase_add_test(tcase, a_lease_of_no_bytes_is_a_lease);
@@ -368,10 +365,9 @@ int main(void)
     tcase_add_test(tcase, a_second_consumer_is_refused_while_one_is_there);
     tcase_add_test(tcase, a_reset_gives_up_every_lease_and_keeps_what_is_held);
     tcase_add_test(tcase, impossible_sizes_are_refused);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("arena_lease", add);
 }

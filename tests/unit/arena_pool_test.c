@@ -1,9 +1,7 @@
 /* The pool against a map of bytes that says, unit by unit, what is taken. */
 #include "arena_pool.h"
+#include "check_main.h"
 #include "prng.h"
-
-#include <check.h>
-#include <stdlib.h>
 
 enum { UNIT = 256, UNITS = 64, LIVE_MAX = 12, STEPS = 1000 };
 
@@ -95,15 +93,12 @@ START_TEST(agrees_with_a_map_of_bytes)
 }
 END_TEST
 
+static void add(TCase *tcase)
+{
+    tcase_add_loop_test(tcase, agrees_with_a_map_of_bytes, 1, 21);
+}
+
 int main(void)
 {
-    Suite *suite = suite_create("arena_pool");
-    TCase *tcase = tcase_create("model");
-    tcase_add_loop_test(tcase, agrees_with_a_map_of_bytes, 1, 21);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_main("arena_pool", add);
 }

@@ -1,7 +1,7 @@
 /* The arena between two processes: descriptors over the socket, and kill -9 of either side. */
+#include "check_main.h"
 #include "millrace/arena.h"
 
-#include <check.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -358,10 +358,8 @@ START_TEST(an_owner_that_closes_leaves_the_held_bytes)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-    Suite *suite = suite_create("arena_process");
-    TCase *tcase = tcase_create("processes");
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, set_up, tear_down);
     tcase_add_test(tcase, the_owner_survives_kill_9_of_its_consumer);
@@ -373,10 +371,9 @@ int main(void)
     tcase_add_test(tcase, a_second_consumer_waits_for_its_turn);
     tcase_add_test(tcase, a_held_lease_keeps_the_connection_through_a_reset);
     tcase_add_test(tcase, an_owner_that_closes_leaves_the_held_bytes);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("arena_process", add);
 }

@@ -1,7 +1,7 @@
 /* Many threads on one small arena: every batch arrives whole and once, and a waiting owner is woken. */
+#include "check_main.h"
 #include "millrace/arena.h"
 
-#include <check.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -186,16 +186,13 @@ START_TEST(every_batch_arrives_whole_and_once)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-    Suite *suite = suite_create("arena_thread");
-    TCase *tcase = tcase_create("threads");
     tcase_set_timeout(tcase, 100);
     tcase_add_test(tcase, every_batch_arrives_whole_and_once);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("arena_thread", add);
 }

@@ -1,7 +1,5 @@
 #include "arena_word.h"
-
-#include <check.h>
-#include <stdlib.h>
+#include "check_main.h"
 
 START_TEST(a_word_holds_state_and_generation)
 {
@@ -51,18 +49,15 @@ START_TEST(every_low_part_has_a_state)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-    Suite *suite = suite_create("arena_word");
-    TCase *tcase = tcase_create("words");
     tcase_add_test(tcase, a_word_holds_state_and_generation);
     tcase_add_test(tcase, generations_wrap_to_one);
     tcase_add_test(tcase, generations_that_no_word_can_hold_are_not_valid);
     tcase_add_test(tcase, every_low_part_has_a_state);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("arena_word", add);
 }

@@ -1,8 +1,7 @@
+#include "check_main.h"
 #include "millrace/base.h"
 
-#include <check.h>
 #include <stdalign.h>
-#include <stdlib.h>
 #include <string.h>
 
 START_TEST(blocks_are_aligned_for_any_type_and_apart)
@@ -77,19 +76,16 @@ START_TEST(an_empty_arena_can_be_reset_and_freed)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_arena");
-    TCase *tests = tcase_create("arena");
     tcase_add_test(tests, blocks_are_aligned_for_any_type_and_apart);
     tcase_add_test(tests, the_limit_is_exact_and_refusal_changes_nothing);
     tcase_add_test(tests, a_size_that_overflows_is_refused);
     tcase_add_test(tests, reset_keeps_the_largest_chunk);
     tcase_add_test(tests, an_empty_arena_can_be_reset_and_freed);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_arena", add);
 }

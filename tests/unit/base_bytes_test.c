@@ -1,8 +1,7 @@
+#include "check_main.h"
 #include "millrace/base.h"
 
-#include <check.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,10 +178,8 @@ START_TEST(hex_is_lowercase_and_strict)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_bytes");
-    TCase *tests = tcase_create("bytes");
     tcase_add_test(tests, an_error_keeps_what_it_was_made_of);
     tcase_add_test(tests, a_long_detail_is_cut_to_fit);
     tcase_add_test(tests, every_error_class_has_its_own_text);
@@ -193,10 +190,9 @@ int main(void)
     tcase_add_test(tests, reserving_changes_no_content);
     tcase_add_test(tests, a_size_that_overflows_leaves_the_buffer_as_it_was);
     tcase_add_test(tests, hex_is_lowercase_and_strict);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_bytes", add);
 }

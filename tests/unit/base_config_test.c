@@ -1,6 +1,6 @@
+#include "check_main.h"
 #include "millrace/config.h"
 
-#include <check.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -299,10 +299,8 @@ START_TEST(markdown_is_one_table)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_config");
-    TCase *tests = tcase_create("config");
     tcase_add_test(tests, defaults_fill_what_nobody_gave);
     tcase_add_test(tests, an_argument_wins_over_the_environment_over_the_default);
     tcase_add_test(tests, a_bare_flag_is_true);
@@ -315,10 +313,9 @@ int main(void)
     tcase_add_test(tests, only_a_secret_is_read_from_a_file);
     tcase_add_test(tests, help_tells_every_option);
     tcase_add_test(tests, markdown_is_one_table);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_config", add);
 }

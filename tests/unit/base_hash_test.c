@@ -1,8 +1,7 @@
+#include "check_main.h"
 #include "millrace/clock.h"
 #include "millrace/hash.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char abc_text[] = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -81,19 +80,16 @@ START_TEST(the_machines_clock_goes_on)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_hash");
-    TCase *tests = tcase_create("hash");
     tcase_add_test(tests, sha256_is_the_standards);
     tcase_add_test(tests, a_stream_gives_the_hash_of_the_whole);
     tcase_add_test(tests, parsing_takes_only_what_text_gives);
     tcase_add_test(tests, random_bytes_fill_what_was_asked_for);
     tcase_add_test(tests, the_machines_clock_goes_on);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_hash", add);
 }

@@ -1,7 +1,6 @@
+#include "check_main.h"
 #include "millrace/base.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The vectors of Kafka's own UtilsTest.testMurmur2. */
@@ -52,17 +51,14 @@ START_TEST(mix64_is_splitmix64)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_hashes");
-    TCase *tests = tcase_create("hashes");
     tcase_add_test(tests, murmur2_is_kafkas);
     tcase_add_test(tests, crc32c_is_castagnolis);
     tcase_add_test(tests, mix64_is_splitmix64);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_hashes", add);
 }

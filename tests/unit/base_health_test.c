@@ -1,11 +1,10 @@
+#include "check_main.h"
 #include "millrace/metrics.h"
 
 #include <arpa/inet.h>
-#include <check.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -179,20 +178,17 @@ START_TEST(port_zero_serves_nothing_and_keeps_the_state)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_health");
-    TCase *tests = tcase_create("health");
     tcase_add_test(tests, liveness_is_the_age_of_the_last_beat);
     tcase_add_test(tests, readiness_says_what_it_waits_for);
     tcase_add_test(tests, metrics_are_the_page);
     tcase_add_test(tests, only_reading_is_answered);
     tcase_add_test(tests, a_port_that_is_taken_is_an_error);
     tcase_add_test(tests, port_zero_serves_nothing_and_keeps_the_state);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_health", add);
 }

@@ -1,6 +1,6 @@
+#include "check_main.h"
 #include "millrace/metrics.h"
 
-#include <check.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -199,10 +199,8 @@ START_TEST(rendering_replaces_the_old_page)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_metrics");
-    TCase *tests = tcase_create("metrics");
     tcase_add_test(tests, the_page_is_sorted_whatever_the_order_of_calls);
     tcase_add_test(tests, the_same_name_and_labels_are_the_same_series);
     tcase_add_test(tests, texts_are_escaped);
@@ -211,10 +209,9 @@ int main(void)
     tcase_add_test(tests, beyond_the_limit_series_share_one_and_a_counter_says_so);
     tcase_add_test(tests, no_count_of_any_thread_is_lost);
     tcase_add_test(tests, rendering_replaces_the_old_page);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_metrics", add);
 }

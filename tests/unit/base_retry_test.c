@@ -1,9 +1,7 @@
+#include "check_main.h"
 #include "millrace/retry.h"
 
 #include "prng.h"
-
-#include <check.h>
-#include <stdlib.h>
 
 START_TEST(waits_double_within_a_fifth)
 {
@@ -58,17 +56,14 @@ START_TEST(the_jitter_comes_from_the_event_alone)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_retry");
-    TCase *tests = tcase_create("retry");
     tcase_add_test(tests, waits_double_within_a_fifth);
     tcase_add_test(tests, the_fifth_failure_is_the_last);
     tcase_add_test(tests, the_jitter_comes_from_the_event_alone);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_retry", add);
 }

@@ -1,7 +1,7 @@
 #define _XOPEN_SOURCE 700 /* posix_openpt */
+#include "check_main.h"
 #include "millrace/trace.h"
 
-#include <check.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
@@ -223,10 +223,8 @@ START_TEST(lines_of_several_threads_never_mix)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_trace");
-    TCase *tests = tcase_create("trace");
     tcase_add_test(tests, json_has_every_kind_of_field_in_order);
     tcase_add_test(tests, logfmt_quotes_only_what_needs_it);
     tcase_add_test(tests, any_bytes_stay_one_valid_line);
@@ -236,10 +234,9 @@ int main(void)
     tcase_add_test(tests, fields_that_do_not_fit_are_left_out_whole);
     tcase_add_test(tests, a_terminal_gets_logfmt);
     tcase_add_test(tests, lines_of_several_threads_never_mix);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_trace", add);
 }

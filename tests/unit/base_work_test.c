@@ -1,6 +1,6 @@
+#include "check_main.h"
 #include "millrace/work.h"
 
-#include <check.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -236,10 +236,8 @@ START_TEST(closing_drops_what_has_not_begun)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("base_work");
-    TCase *tests = tcase_create("work");
     tcase_add_test(tests, without_threads_a_job_runs_when_it_is_collected);
     tcase_add_test(tests, a_full_queue_refuses_until_one_is_collected);
     tcase_add_test(tests, every_job_runs_once_on_a_worker_that_takes_no_signal);
@@ -248,10 +246,9 @@ int main(void)
     tcase_add_test(tests, jobs_that_nobody_collects_are_limited_too);
     tcase_add_test(tests, closing_waits_for_what_runs);
     tcase_add_test(tests, closing_drops_what_has_not_begun);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("base_work", add);
 }

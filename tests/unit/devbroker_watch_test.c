@@ -1,7 +1,5 @@
+#include "check_main.h"
 #include "watch.h"
-
-#include <check.h>
-#include <stdlib.h>
 
 static const struct mr_log_header headers[] = {{"ce_id", {(const uint8_t *)"1234", 4}}};
 
@@ -42,16 +40,13 @@ START_TEST(loads_are_of_each_partition)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *const suite = suite_create("devbroker_watch");
-    TCase *const tests = tcase_create("watch");
     tcase_add_test(tests, a_weight_is_never_below_the_wire_format);
     tcase_add_test(tests, loads_are_of_each_partition);
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("devbroker_watch", add);
 }

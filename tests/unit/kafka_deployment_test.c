@@ -1,9 +1,8 @@
+#include "check_main.h"
 #include "memory_log.h"
 
 #include "millrace/topics.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct memory_broker *memory;
@@ -130,10 +129,8 @@ START_TEST(another_number_of_partitions_is_refused)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *const suite = suite_create("kafka_deployment");
-    TCase *const tests = tcase_create("deployment");
     tcase_add_checked_fixture(tests, open_memory, close_memory);
     tcase_add_test(tests, a_record_survives_its_encoding);
     tcase_add_test(tests, what_is_no_deployment_is_refused);
@@ -141,10 +138,9 @@ int main(void)
     tcase_add_test(tests, the_last_record_counts);
     tcase_add_test(tests, a_log_without_a_deployment_is_refused);
     tcase_add_test(tests, another_number_of_partitions_is_refused);
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("kafka_deployment", add);
 }

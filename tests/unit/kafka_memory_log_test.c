@@ -1,8 +1,6 @@
 /* The record log in memory keeps the promises of millrace/log.h that tests of the stage loop rest on. */
+#include "check_main.h"
 #include "memory_log.h"
-
-#include <check.h>
-#include <stdlib.h>
 
 static struct memory_broker *memory;
 static struct mr_log *log_;
@@ -246,10 +244,8 @@ START_TEST(shuffled_acknowledgements_keep_each_partitions_order)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *const suite = suite_create("kafka_memory_log");
-    TCase *const tests = tcase_create("memory log");
     tcase_add_checked_fixture(tests, open_memory, close_memory);
     tcase_add_test(tests, deliveries_come_in_order);
     tcase_add_test(tests, acknowledgements_and_writes_can_wait);
@@ -262,10 +258,9 @@ int main(void)
     tcase_add_test(tests, down_is_told_once_and_nothing_moves);
     tcase_add_test(tests, a_crash_leaves_any_prefix);
     tcase_add_test(tests, shuffled_acknowledgements_keep_each_partitions_order);
-    suite_add_tcase(suite, tests);
-    SRunner *const runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failures = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("kafka_memory_log", add);
 }

@@ -1,9 +1,8 @@
 /* Batches: what is refused and where, and that packing has one result. */
-#include <check.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "millrace/batch.h"
 #include "millrace/sobol.h"
 #include "sample_spec.h"
@@ -339,10 +338,8 @@ START_TEST(bfloat16_rounds_to_nearest_even)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("model_batch");
-    TCase *tests = tcase_create("batch");
     tcase_add_test(tests, good_batches_say_their_size);
     tcase_add_test(tests, claimed_sizes_are_checked_before_they_are_fetched);
     tcase_add_test(tests, wrong_shapes_are_refused);
@@ -353,10 +350,9 @@ int main(void)
     tcase_add_test(tests, packing_casts_features_alone);
     tcase_add_test(tests, sizes_that_do_not_fit_are_refused);
     tcase_add_test(tests, bfloat16_rounds_to_nearest_even);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("model_batch", add);
 }

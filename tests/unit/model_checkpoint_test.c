@@ -1,9 +1,9 @@
 /* The checkpoint codec: one encoding per state, and decoding that survives any bytes. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "millrace/checkpoint.h"
 #include "millrace/checkpoint/v1/checkpoint.pb-c.h"
 #include "millrace/network.h"
@@ -275,11 +275,8 @@ START_TEST(a_restart_keeps_weights_and_moments_alone)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("model_checkpoint");
-    TCase *tests = tcase_create("checkpoint");
-    tcase_set_timeout(tests, 120);
     tcase_add_loop_test(tests, a_state_comes_back_and_has_one_encoding, 0, (int)MR_COUNT_OF(samples));
     tcase_add_test(tests, a_copy_is_equal_and_its_own);
     tcase_add_test(tests, initial_weights_are_xavier_uniform);
@@ -288,10 +285,9 @@ int main(void)
     tcase_add_test(tests, deep_nesting_is_refused);
     tcase_add_loop_test(tests, messages_that_do_not_fit_their_spec_are_refused, 0, (int)MR_COUNT_OF(spoilers));
     tcase_add_test(tests, a_restart_keeps_weights_and_moments_alone);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("model_checkpoint", add);
 }

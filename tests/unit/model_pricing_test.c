@@ -1,8 +1,7 @@
 /* COS with the exact characteristic function against Black and Scholes, and the pricer's refusals. */
-#include <check.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "check_main.h"
 #include "millrace/network.h"
 #include "millrace/pricing.h"
 #include "sample_spec.h"
@@ -173,10 +172,8 @@ START_TEST(a_labelled_model_prices_nothing)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("model_pricing");
-    TCase *tests = tcase_create("pricing");
     tcase_add_test(tests, the_closed_form_is_the_known_table);
     tcase_add_test(tests, cos_with_the_exact_function_is_the_closed_form);
     tcase_add_test(tests, phi_at_zero_is_one_whatever_is_given);
@@ -185,10 +182,9 @@ int main(void)
     tcase_add_test(tests, a_payoff_model_prices_its_first_coefficient);
     tcase_add_test(tests, contracts_outside_the_domain_are_refused);
     tcase_add_test(tests, a_labelled_model_prices_nothing);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("model_pricing", add);
 }

@@ -1,8 +1,7 @@
 /* The profile's functions against libm in double over dense grids, Philox's vectors, and Sobol's points. */
-#include <check.h>
 #include <math.h>
-#include <stdlib.h>
 
+#include "check_main.h"
 #include "millrace/hash.h"
 #include "millrace/profile.h"
 #include "millrace/schedule.h"
@@ -234,11 +233,8 @@ START_TEST(rates_follow_the_schedule)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("model_profile");
-    TCase *tests = tcase_create("profile");
-    tcase_set_timeout(tests, 120);
     tcase_add_test(tests, exp_and_log_keep_their_bounds);
     tcase_add_test(tests, sincos_keeps_its_bound);
     tcase_add_test(tests, sigmoid_and_tanh_keep_their_bounds);
@@ -251,10 +247,9 @@ int main(void)
     tcase_add_test(tests, seeds_scramble_differently);
     tcase_add_test(tests, sobol_contracts_lie_in_the_domain);
     tcase_add_test(tests, rates_follow_the_schedule);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("model_profile", add);
 }

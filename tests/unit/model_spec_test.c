@@ -1,9 +1,9 @@
 /* Rule O10: a spec is refused with the path of its first fault; a good one has one encoding. */
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_main.h"
 #include "sample_spec.h"
 
 static const struct {
@@ -255,10 +255,8 @@ START_TEST(messages_are_filled_in)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tests)
 {
-    Suite *suite = suite_create("model_spec");
-    TCase *tests = tcase_create("spec");
     tcase_add_loop_test(tests, a_fault_is_named_by_its_path, 0, (int)MR_COUNT_OF(faults));
     tcase_add_loop_test(tests, json_faults_are_named_by_their_path, 0, (int)MR_COUNT_OF(json_faults));
     tcase_add_loop_test(tests, a_spec_has_one_encoding, 0, (int)MR_COUNT_OF(all_samples));
@@ -268,10 +266,9 @@ int main(void)
     tcase_add_test(tests, numbers_that_are_not_finite_are_refused);
     tcase_add_test(tests, texts_that_are_not_utf8_are_refused);
     tcase_add_test(tests, messages_are_filled_in);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("model_spec", add);
 }

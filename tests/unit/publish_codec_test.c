@@ -1,12 +1,11 @@
 /* What publish reads and writes. */
+#include "check_main.h"
 #include "publish_codec.h"
 
 #include "millrace/metric/v1/metric.pb-c.h"
 #include "millrace/step/v1/step.pb-c.h"
 #include "millrace/version/v1/version.pb-c.h"
 
-#include <check.h>
-#include <stdlib.h>
 #include <string.h>
 
 static struct mr_arena arena;
@@ -151,19 +150,17 @@ START_TEST(a_commit_becomes_a_version)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *codec)
 {
-    Suite *suite = suite_create("publish_codec");
-    TCase *codec = tcase_create("codec");
     tcase_add_test(codec, a_step_becomes_a_metric);
     tcase_add_loop_test(codec, a_closed_run_says_how_it_ended, 0, (int)MR_COUNT_OF(closings));
     tcase_add_test(codec, what_cannot_be_read_is_refused);
     tcase_add_test(codec, a_commit_becomes_a_version);
-    suite_add_tcase(suite, codec);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+}
+
+int main(void)
+{
+    const int status = check_main("publish_codec", add);
     mr_arena_deinit(&arena);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

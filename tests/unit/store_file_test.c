@@ -1,5 +1,6 @@
 /* The file:/// back end keeps the promises of store.h. */
 #define _XOPEN_SOURCE 700
+#include "check_main.h"
 #include "millrace/hash.h"
 #include "millrace/store.h"
 #include "store_scratch.h"
@@ -384,10 +385,8 @@ START_TEST(probe)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-    Suite *suite = suite_create("store_file");
-    TCase *tcase = tcase_create("file");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, uris);
     tcase_add_test(tcase, paths_of_uris_are_decoded);
@@ -402,10 +401,9 @@ int main(void)
     tcase_add_test(tcase, full_disk_changes_nothing);
     tcase_add_test(tcase, read_only_store);
     tcase_add_test(tcase, probe);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("store_file", add);
 }

@@ -3,6 +3,7 @@
  * leftovers of the dead swept while those of the living stay.
  */
 #define _XOPEN_SOURCE 700
+#include "check_main.h"
 #include "millrace/store.h"
 #include "prng.h"
 #include "store_scratch.h"
@@ -237,19 +238,16 @@ START_TEST(kill_tears_nothing)
 }
 END_TEST
 
-int main(void)
+static void add(TCase *tcase)
 {
-    Suite *suite = suite_create("store_race");
-    TCase *tcase = tcase_create("race");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, create_has_one_winner);
     tcase_add_test(tcase, swaps_lose_nothing);
     tcase_add_test(tcase, kill_tears_nothing);
-    suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int main(void)
+{
+    return check_main("store_race", add);
 }
