@@ -17,12 +17,13 @@ static struct mr_error undecodable(const struct mr_log_record *record)
 }
 
 /* A clock that went back must not make a record wait longer than its full delay. */
-static int64_t due_at_most(const struct mr_stage *stage, int64_t due_ms, uint32_t attempt, uint64_t origin)
+static int64_t due_at_most(const struct mr_stage *stage, uint32_t partition, uint64_t origin, uint32_t attempt,
+                           int64_t due_ms)
 {
     if (attempt == 0) {
         return 0;
     }
-    const struct mr_retry retry = mr_retry_decide(attempt - 1, origin);
+    const struct mr_retry retry = mr_retry_decide(attempt - 1, mr_retry_event(partition, origin));
     const int64_t latest = mr_stage_now_ms(stage) + (retry.kind == MR_RETRY_SCHEDULED ? retry.wait_ms : 0);
     return due_ms < latest ? due_ms : latest;
 }
@@ -37,14 +38,15 @@ static struct mr_error fold_entry(struct mr_stage *stage, struct partition *part
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a lane");
     }
     struct mr_parked *known = mr_park_find(&lane->park, stamp.origin);
-    const int64_t due_ms = due_at_most(stage, entry->due_ms, entry->attempt, stamp.origin);
+    const int64_t due_ms = due_at_most(stage, partition->index, stamp.origin, entry->attempt, entry->due_ms);
     if (known != NULL) {
         known->attempt = entry->attempt;
         known->due_ms = due_ms;
         return mr_ok();
     }
-    /* Resolved already: everything of a model up to its mark is. */
-    if (lane->pub.has_mark && stamp.origin <= lane->pub.mark && lane->park.count == 0) {
+    /* Resolved already: everything of a model up to its mark is, or stands among the parked. A write that an earlier
+     * owner had under way comes as late as it likes. */
+    if (lane->pub.has_mark && stamp.origin <= lane->pub.mark) {
         return mr_ok();
     }
     if (entry->body_case != MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_PARKED) {
@@ -70,6 +72,12 @@ struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition
     bool some;
     MR_TRY(log->ops->watermarks(log, stage->spec.retry_topic, partition->index, &low, &high));
     MR_TRY(log->ops->committed(log, stage->spec.retry_topic, partition->index, &some, &from));
+    if (some && from > high) {
+        return mr_error_make(MR_ERROR_FATAL, "log_discontinuity", 0,
+                             "%s partition %u ends at %" PRIu64 " but %" PRIu64
+                             " is committed: another log? `millrace log adopt` starts a new epoch",
+                             stage->spec.retry_topic, partition->index, high, from);
+    }
     from = some && from > low ? from : low;
     partition->retry_next = high;
     if (from >= high) {

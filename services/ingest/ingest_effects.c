@@ -3,6 +3,7 @@
 #include "ingest_memory.h"
 #include "ingest_verdict.h"
 #include "millrace/hash.h"
+#include "millrace/retry.h"
 
 #include <stdlib.h>
 
@@ -73,11 +74,10 @@ static struct mr_error accept(struct ingest_effects *effects, const struct mr_it
 
 static struct ingest_event failure_of(const struct ingest_effects *effects, const struct mr_item *item)
 {
-    const uint64_t place = mr_mix64((uint64_t)item->lane->partition);
     return (struct ingest_event){
         .kind = INGEST_EVENT_FAILED,
         .of = {.failed = {.failed_before = item->attempt,
-                          .event_hash = mr_mix64(place ^ item->origin),
+                          .event_hash = mr_retry_event(item->lane->partition, item->origin),
                           .now_ms = mr_stage_now_ms(effects->service->stage)}},
     };
 }

@@ -7,6 +7,8 @@
 #include "validate_memory.h"
 #include "validate_verdict.h"
 
+#include "millrace/retry.h"
+
 /* A fetch on its way. The list is of all of them, so that none is lost when the workers end before it is collected. */
 struct fetch_job {
     struct mr_stage_job base;
@@ -153,9 +155,9 @@ static void say(struct turn *turn, const char *text)
 
 static struct validate_attempt attempt_of(const struct turn *turn)
 {
-    const uint64_t place = mr_mix64((uint64_t)turn->item->lane->partition);
-    return (struct validate_attempt){.failed_before = turn->item->attempt,
-                                     .event_hash = mr_mix64(place ^ turn->item->origin),
+    const struct mr_item *item = turn->item;
+    return (struct validate_attempt){.failed_before = item->attempt,
+                                     .event_hash = mr_retry_event(item->lane->partition, item->origin),
                                      .now_ms = mr_stage_now_ms(turn->effects->service->stage)};
 }
 

@@ -65,7 +65,7 @@ static struct mr_verdict emitted(struct rig *rig, const struct mr_item *item, co
 
 static struct mr_verdict retried(const struct rig *rig, const struct mr_item *item)
 {
-    const struct mr_retry retry = mr_retry_decide(item->attempt, item->origin);
+    const struct mr_retry retry = mr_retry_decide(item->attempt, mr_retry_event(item->lane->partition, item->origin));
     if (retry.kind == MR_RETRY_EXHAUSTED) {
         return (struct mr_verdict){.kind = MR_VERDICT_DEAD_LETTER, .decision = "RetryExhausted", .reason = "exhausted"};
     }

@@ -1,5 +1,6 @@
 /* The stage loop over the in-memory log: each test is one promise of rules O and R. */
 #include "check_main.h"
+#include "millrace/retry.h"
 #include "stage_rig.h"
 #include "stamped.h"
 
@@ -184,6 +185,70 @@ START_TEST(parked_records_survive_a_restart_with_their_attempts)
 }
 END_TEST
 
+static void turns(int count)
+{
+    for (int i = 0; i < count && !rig->over; i++) {
+        rig->over = !mr_stage_turn(rig->stage, 0, false, &rig->exit_code);
+        rig->now_ms++;
+    }
+}
+
+/* Rule R3: no record comes sooner for it, and none later. */
+START_TEST(a_restart_keeps_when_a_record_is_due)
+{
+    static const char *const models[] = {"a", "b", "c", "d", "e", "f"};
+    enum { MODELS = MR_COUNT_OF(models), LATE_MS = 100 };
+    for (size_t i = 0; i < MODELS; i++) {
+        rig_submit(broker, IN, 0, models[i], "fail1");
+    }
+    rig_start(rig);
+    const int64_t begun_ms = rig->now_ms;
+    turns(20);
+    ck_assert_uint_eq(rig->call_count, MODELS);
+    rig_crash(rig);
+    rig_start(rig);
+    for (int i = 0; i < 1400; i++) {
+        turns(1);
+        size_t may = 0, must = 0;
+        for (uint64_t origin = 0; origin < MODELS; origin++) {
+            const int64_t due_ms = begun_ms + mr_retry_decide(0, mr_retry_event(0, origin)).wait_ms;
+            may += due_ms <= rig->now_ms ? 1 : 0;
+            must += due_ms + LATE_MS <= rig->now_ms ? 1 : 0;
+        }
+        ck_assert_uint_le(memory_broker_high(broker, OUT, 0), may);
+        ck_assert_uint_ge(memory_broker_high(broker, OUT, 0), must);
+    }
+}
+END_TEST
+
+/* An earlier owner's write of a parked record lands behind those of its successor. */
+START_TEST(a_parked_record_that_is_written_late_is_known)
+{
+    rig_submit(broker, IN, 0, "a", "fail1");
+    rig_start(rig);
+    rig_run(rig);
+    pass(1300);
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0");
+    rig_submit(broker, IN, 0, "a", "fail1");
+    rig_run(rig);
+    rig_crash(rig);
+    const struct mr_log_record *first = memory_broker_record(broker, RETRY, 0, 0);
+    const struct mr_log_output late = {.topic = RETRY,
+                                       .has_key = true,
+                                       .key = first->key,
+                                       .has_value = true,
+                                       .value = first->value,
+                                       .headers = first->headers,
+                                       .header_count = first->header_count};
+    (void)memory_broker_append(broker, &late);
+    rig_start(rig);
+    rig_run(rig);
+    pass(1300);
+    ck_assert(!rig->over);
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1");
+}
+END_TEST
+
 START_TEST(a_dependency_that_is_down_spends_no_attempt)
 {
     rig->dependency_up = false;
@@ -285,6 +350,17 @@ START_TEST(a_commit_beyond_the_end_is_another_log)
 {
     rig_submit(broker, IN, 0, "a", "ok");
     memory_broker_commit(broker, "ingest", IN, 0, 17);
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_int_eq(rig->exit_code, 76);
+}
+END_TEST
+
+START_TEST(a_commit_beyond_the_end_of_retries_is_another_log_too)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    memory_broker_commit(broker, "ingest", RETRY, 0, 17);
     rig_start(rig);
     rig_run(rig);
     ck_assert(rig->over);
@@ -492,6 +568,8 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_retry_parks_its_model_and_no_other);
     tcase_add_test(tcase, retries_end_in_a_dead_letter_and_the_model_goes_on);
     tcase_add_test(tcase, parked_records_survive_a_restart_with_their_attempts);
+    tcase_add_test(tcase, a_restart_keeps_when_a_record_is_due);
+    tcase_add_test(tcase, a_parked_record_that_is_written_late_is_known);
     tcase_add_test(tcase, a_dependency_that_is_down_spends_no_attempt);
     tcase_add_test(tcase, a_busy_lane_waits_and_others_go_on);
     tcase_add_test(tcase, a_full_window_pauses_and_polling_goes_on);
@@ -499,6 +577,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_failed_delivery_ends_the_process);
     tcase_add_test(tcase, an_offset_that_is_gone_is_an_alarm);
     tcase_add_test(tcase, a_commit_beyond_the_end_is_another_log);
+    tcase_add_test(tcase, a_commit_beyond_the_end_of_retries_is_another_log_too);
     tcase_add_test(tcase, stop_settles_what_goes_on_by_itself_and_commits);
     tcase_add_test(tcase, outcomes_of_an_earlier_assignment_are_ignored);
     tcase_add_test(tcase, duplicates_are_dropped_by_origin);

@@ -20,3 +20,8 @@ struct mr_retry mr_retry_decide(uint32_t failed, uint64_t event_hash)
         .wait_ms = base_ms - jitter_ms_max + (uint32_t)draw,
     };
 }
+
+uint64_t mr_retry_event(uint32_t partition, uint64_t origin)
+{
+    return mr_mix64(mr_mix64(partition) ^ origin);
+}

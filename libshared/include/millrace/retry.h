@@ -14,5 +14,7 @@ struct mr_retry {
 };
 /* `failed`: failed attempts before this one. */
 MR_MUST_USE struct mr_retry mr_retry_decide(uint32_t failed, uint64_t event_hash);
+/* The event's hash of a record: whoever asks about one gets the same waits. */
+uint64_t mr_retry_event(uint32_t partition, uint64_t origin);
 
 #endif
