@@ -173,8 +173,8 @@ static void send_batch(rd_kafka_t *producer, char *model, char *run, uint32_t ep
 {
     static char name[] = "example-submit";
     float features[ROWS][2], targets[ROWS][1][2];
-    for (unsigned row = 0; row < ROWS; row++) {
-        for (unsigned part = 0; part < 2; part++) {
+    for (size_t row = 0; row < ROWS; row++) {
+        for (size_t part = 0; part < 2; part++) {
             features[row][part] = (float)((number * 31 + row * 7 + part * 13) % 97) / 97.0F - 0.5F;
             targets[row][0][part] = features[row][part];
         }

@@ -8,7 +8,7 @@ struct mr_error mr_stage_press_back(struct mr_stage *stage)
     for (struct partition *p = stage->partitions; p != NULL; p = p->next) {
         const bool full = p->window.count >= stage->env.window_records || stage->bytes >= stage->env.window_bytes ||
                           p->parked >= stage->env.parked_max;
-        const bool roomy = p->window.count <= stage->env.window_records / 4 * 3 &&
+        const bool roomy = p->window.count <= stage->env.window_records / 4 * (size_t)3 &&
                            stage->bytes <= stage->env.window_bytes / 4 * 3 && p->parked < stage->env.parked_max;
         const char *topic = stage->spec.inputs[p->input].topic;
         if (full && !p->paused) {

@@ -62,7 +62,7 @@ struct mr_error publish_redis_new(const char *address, uint32_t timeout_ms, stru
     if (redis == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "redis connection");
     }
-    redis->timeout = (struct timeval){.tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (timeout_ms % 1000) * 1000};
+    redis->timeout = (struct timeval){.tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (timeout_ms % 1000) * 1000L};
     const struct mr_error error = parse_address(address, redis);
     if (mr_failed(error)) {
         publish_redis_free(redis);

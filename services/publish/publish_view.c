@@ -340,7 +340,7 @@ struct mr_error publish_view_render(struct publish_view *view, int64_t now_ms, s
         view->next = (first + i) % view->count;
         struct view_entry *entry = view->entries[view->next];
         if (entry_pending(entry)) {
-            if (now_ms - entry->rate_since_ms > 2 * RATE_INTERVAL_MS) {
+            if (now_ms - entry->rate_since_ms > 2L * RATE_INTERVAL_MS) {
                 count_rate(entry, false, now_ms);
             }
             MR_TRY(render_entry(entry, ret_commands, ret_count));

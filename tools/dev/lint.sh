@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./dev lint                clang-tidy-14 over every C file that is built (.clang-tidy says what it looks for)
+# ./dev lint                clang-tidy-14 over the product's C files (.clang-tidy says what it looks for)
 #
 #   FILE...        only these
 set -euo pipefail
@@ -12,7 +12,7 @@ ensure_packages test
 build_preset clang >"$build/lint-build.log" || die "$EXIT_FAILED" "the build failed; see $build/lint-build.log"
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-  mapfile -t files <(jq -r '.[].file' "$build/clang/compile_commands.json" | grep -v "^$build/" | sort -u)
+  mapfile -t files <(jq -r '.[].file' "$build/clang/compile_commands.json" | grep -vE "^$root/(build|tests)/" | sort -u)
 fi
 status=0
 printf '%s\n' "${files[@]}" |
