@@ -19,16 +19,6 @@ static const char *const plans[] = {"\"interval_commit\":{\"every_steps\":4}", "
                                     "\"final_and_interval_commit\":{\"every_steps\":3}",
                                     "\"interval_commit\":{\"every_steps\":2}"};
 
-/* The spec with another commit plan; in a static buffer. */
-static const char *planned(const char *spec, const char *plan)
-{
-    static char text[8192];
-    static const char old[] = "\"final_commit\":{}";
-    const char *at = strstr(spec, old);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - spec), spec, plan, at + sizeof old - 1);
-    return text;
-}
-
 static struct mr_buffer contracts(const char *run, const char *model, unsigned seed)
 {
     char payload[2048];
@@ -41,17 +31,6 @@ static struct mr_buffer contracts(const char *run, const char *model, unsigned s
     snprintf(payload, sizeof payload,
              "\"contracts\":{\"rows\":{\"dtype\":\"float32\",\"shape\":[%d,6],\"data\":\"%s\"}}", ROWS,
              submitted_floats(&rows[0][0], sizeof rows / sizeof rows[0][0]));
-    return submitted_batch(run, model, "", payload);
-}
-
-static struct mr_buffer labelled(const char *run, const char *model, float target)
-{
-    const float features[] = {0.5F, -0.25F}, targets[] = {target, 1};
-    char payload[1024];
-    snprintf(payload, sizeof payload,
-             "\"labelled\":{\"features\":{\"dtype\":\"float32\",\"shape\":[1,2],\"data\":\"%s\"},"
-             "\"targets\":{\"dtype\":\"float32\",\"shape\":[1,1,2],\"data\":\"%s\"}}",
-             submitted_floats(features, 2), submitted_floats(targets, 2));
     return submitted_batch(run, model, "", payload);
 }
 
@@ -85,7 +64,7 @@ static void say(struct script *script, unsigned model, struct mr_buffer submitte
 static void script_run(struct script *script, const char *run)
 {
     for (unsigned m = 0; m < MR_COUNT_OF(models); m++) {
-        say(script, m, submitted_start(run, models[m], planned(m == 3 ? labels : pricing, plans[m])));
+        say(script, m, submitted_start(run, models[m], submitted_planned(m == 3 ? labels : pricing, plans[m])));
     }
     for (unsigned i = 0; i < BATCHES; i++) {
         for (unsigned m = 0; m < 3; m++) {
@@ -93,7 +72,7 @@ static void script_run(struct script *script, const char *run)
             say(script, m, range ? sobol(run, models[m], 4 * i) : contracts(run, models[m], i + m));
         }
         const bool too_much = i == 7 && strcmp(run, "r1") == 0;
-        say(script, 3, labelled(run, models[3], too_much ? 3e38F : (float)i));
+        say(script, 3, submitted_labelled(run, models[3], too_much ? 3e38F : (float)i));
     }
     for (unsigned m = 0; m < MR_COUNT_OF(models); m++) {
         say(script, m, submitted_stop(run, models[m]));

@@ -10,6 +10,17 @@
 
 enum { TEXT_SIZE = 65536 };
 
+const char *submitted_planned(const char *spec, const char *plan)
+{
+    static char text[8192];
+    static const char old[] = "\"final_commit\":{}";
+    const char *at = strstr(spec, old);
+    ck_assert_ptr_nonnull(at);
+    const int size = snprintf(text, sizeof text, "%.*s%s%s", (int)(at - spec), spec, plan, at + sizeof old - 1);
+    ck_assert_int_lt(size, (int)sizeof text);
+    return text;
+}
+
 struct mr_buffer submitted_bytes(const char *format, ...)
 {
     static char text[TEXT_SIZE];
@@ -46,6 +57,17 @@ struct mr_buffer submitted_batch(const char *run, const char *model, const char 
 {
     return submitted_bytes("{\"batch\":{\"run_id\":\"%s\",\"model_id\":\"%s\",\"batch_id\":\"b\",%s%s}}", run, model,
                            producer, payload);
+}
+
+struct mr_buffer submitted_labelled(const char *run, const char *model, float target)
+{
+    const float features[] = {0.5F, -0.25F}, targets[] = {target, 1};
+    char payload[1024];
+    (void)snprintf(payload, sizeof payload,
+                   "\"labelled\":{\"features\":{\"dtype\":\"float32\",\"shape\":[1,2],\"data\":\"%s\"},"
+                   "\"targets\":{\"dtype\":\"float32\",\"shape\":[1,1,2],\"data\":\"%s\"}}",
+                   submitted_floats(features, 2), submitted_floats(targets, 2));
+    return submitted_batch(run, model, "", payload);
 }
 
 const char *submitted_floats(const float *values, size_t count)

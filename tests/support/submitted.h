@@ -23,6 +23,9 @@
 #define SUBMITTED_KEEP "\"dtype_policy\":\"keep\""
 #define SUBMITTED_CAST "\"dtype_policy\":\"cast_to_bfloat16\""
 
+/* A SUBMITTED_*_SPEC with the JSON member of another commit plan; in a static buffer. */
+const char *submitted_planned(const char *spec, const char *plan);
+
 /* The packed message; the caller frees it (mr_buffer_deinit). Fails the test when the JSON is none. */
 struct mr_buffer submitted_bytes(const char *format, ...) MR_PRINTF(1, 2);
 
@@ -30,6 +33,8 @@ struct mr_buffer submitted_start(const char *run, const char *model, const char 
 struct mr_buffer submitted_stop(const char *run, const char *model);
 /* `payload` is the JSON member of the payload; `producer` one of the producer with its comma, or "". */
 struct mr_buffer submitted_batch(const char *run, const char *model, const char *producer, const char *payload);
+/* One row of the labelled spec; its targets are `target` and 1. */
+struct mr_buffer submitted_labelled(const char *run, const char *model, float target);
 
 /* Little-endian float32 as hexadecimal, for a tensor's data; in one of four static buffers. */
 const char *submitted_floats(const float *values, size_t count);

@@ -82,23 +82,7 @@ static void add_sobol(struct log *log, const char *run, unsigned start)
 
 static void add_labelled(struct log *log, const char *run, float target)
 {
-    const float features[] = {0.5F, -0.25F}, targets[] = {target, 1};
-    char payload[1024];
-    snprintf(payload, sizeof payload,
-             "\"labelled\":{\"features\":{\"dtype\":\"float32\",\"shape\":[1,2],\"data\":\"%s\"},"
-             "\"targets\":{\"dtype\":\"float32\",\"shape\":[1,1,2],\"data\":\"%s\"}}",
-             submitted_floats(features, 2), submitted_floats(targets, 2));
-    add_record(log, submitted_batch(run, "m", "", payload));
-}
-
-/* A spec with another commit plan; in a static buffer. */
-static const char *planned(const char *spec, const char *plan)
-{
-    static char text[8192];
-    static const char old[] = "\"final_commit\":{}";
-    const char *at = strstr(spec, old);
-    snprintf(text, sizeof text, "%.*s%s%s", (int)(at - spec), spec, plan, at + sizeof old - 1);
-    return text;
+    add_record(log, submitted_labelled(run, "m", target));
 }
 
 #define EVERY_2 "\"interval_commit\":{\"every_steps\":2}"
@@ -166,12 +150,12 @@ START_TEST(any_checkpoint_goes_on_to_the_same_bytes)
 {
     struct log log = {.count = 0};
     struct course course = {.cuts = 0};
-    add_record(&log, submitted_start("r1", "m", planned(pricing, EVERY_2)));
+    add_record(&log, submitted_start("r1", "m", submitted_planned(pricing, EVERY_2)));
     for (unsigned i = 0; i < 5; i++) {
         add_sobol(&log, "r1", 3 * i);
     }
     add_record(&log, submitted_stop("r1", "m"));
-    add_record(&log, submitted_start("r2", "m", planned(labelled, FINAL_EVERY_4)));
+    add_record(&log, submitted_start("r2", "m", submitted_planned(labelled, FINAL_EVERY_4)));
     for (unsigned i = 0; i < 6; i++) {
         add_labelled(&log, "r2", (float)i);
     }
@@ -188,7 +172,7 @@ START_TEST(a_checkpoint_names_the_one_before)
 {
     struct log log = {.count = 0};
     struct course course = {.cuts = 0};
-    add_record(&log, submitted_start("r1", "m", planned(pricing, EVERY_2)));
+    add_record(&log, submitted_start("r1", "m", submitted_planned(pricing, EVERY_2)));
     for (unsigned i = 0; i < 4; i++) {
         add_sobol(&log, "r1", 3 * i);
     }
@@ -215,12 +199,12 @@ START_TEST(a_diverged_run_is_over)
 {
     struct log log = {.count = 0};
     struct course course = {.cuts = 0};
-    add_record(&log, submitted_start("r1", "m", planned(labelled, FINAL_EVERY_4)));
+    add_record(&log, submitted_start("r1", "m", submitted_planned(labelled, FINAL_EVERY_4)));
     add_labelled(&log, "r1", 1);
     add_labelled(&log, "r1", 3e38F);
     add_labelled(&log, "r1", 1);
     add_record(&log, submitted_stop("r1", "m"));
-    add_record(&log, submitted_start("r2", "m", planned(labelled, FINAL_EVERY_4)));
+    add_record(&log, submitted_start("r2", "m", submitted_planned(labelled, FINAL_EVERY_4)));
     add_labelled(&log, "r2", 1);
     add_record(&log, submitted_stop("r2", "m"));
     straight(&log, &course);
@@ -241,12 +225,12 @@ START_TEST(a_final_checkpoint_is_made_once)
 {
     struct log log = {.count = 0};
     struct course course = {.cuts = 0};
-    add_record(&log, submitted_start("r1", "m", planned(pricing, FINAL_EVERY_4)));
+    add_record(&log, submitted_start("r1", "m", submitted_planned(pricing, FINAL_EVERY_4)));
     for (unsigned i = 0; i < 4; i++) {
         add_sobol(&log, "r1", 3 * i);
     }
     add_record(&log, submitted_stop("r1", "m"));
-    add_record(&log, submitted_start("r2", "m", planned(pricing, FINAL_EVERY_4)));
+    add_record(&log, submitted_start("r2", "m", submitted_planned(pricing, FINAL_EVERY_4)));
     add_sobol(&log, "r2", 0);
     add_record(&log, submitted_bytes("{\"run_stopped\":{\"run_id\":\"r2\",\"model_id\":\"m\",\"outcome\":"
                                      "\"cancelled\"}}"));
