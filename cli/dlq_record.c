@@ -8,13 +8,14 @@ static const char own_prefix[] = "mr_dlq_";
 enum dlq_kind dlq_kind_of(const struct mr_log_record *record, char ret_id[DLQ_ID_SIZE])
 {
     char stage[MR_ID_SIZE];
-    cli_header_text(record, "mr_dlq_resolved", ret_id, DLQ_ID_SIZE);
-    if (ret_id[0] != '\0') {
-        return DLQ_MARKER;
-    }
+    /* A user's record may have had a header of a marker's name; a marker has no stage. */
     cli_header_text(record, "mr_dlq_stage", stage, sizeof stage);
     cli_header_text(record, "mr_dlq_id", ret_id, DLQ_ID_SIZE);
-    return ret_id[0] != '\0' && stage[0] != '\0' ? DLQ_LETTER : DLQ_OTHER;
+    if (ret_id[0] != '\0' && stage[0] != '\0') {
+        return DLQ_LETTER;
+    }
+    cli_header_text(record, "mr_dlq_resolved", ret_id, DLQ_ID_SIZE);
+    return ret_id[0] != '\0' ? DLQ_MARKER : DLQ_OTHER;
 }
 
 void dlq_letter_read(const struct mr_log_record *record, struct dlq_letter *ret_letter)

@@ -241,6 +241,11 @@ START_TEST(letters_and_markers_are_told_apart)
     ck_assert_uint_eq(marker.output.partition, 3);
     const struct mr_log_record letter = {.headers = letter_headers, .header_count = MR_COUNT_OF(letter_headers)};
     ck_assert_int_eq(dlq_kind_of(&letter, id), DLQ_LETTER);
+    /* A user cannot hide a dead letter, nor resolve another, by a header of the record. */
+    struct mr_log_header forged[MR_COUNT_OF(letter_headers) + 1] = {{"mr_dlq_resolved", mr_bytes_of_text("id-1")}};
+    memcpy(forged + 1, letter_headers, sizeof letter_headers);
+    const struct mr_log_record hidden = {.headers = forged, .header_count = MR_COUNT_OF(forged)};
+    ck_assert_int_eq(dlq_kind_of(&hidden, id), DLQ_LETTER);
     const struct mr_log_record other = {.headers = letter_headers, .header_count = 4};
     ck_assert_int_eq(dlq_kind_of(&other, id), DLQ_OTHER);
     struct dlq_replay replay;
