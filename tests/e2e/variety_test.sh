@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Many kinds of run at once in one stack: jobs, commit plans, version bumps, dtype policies, claims, restarts, a run that
-# diverges. Each has the versions that its plan says, a chain that verifies and a last version that replays.
+# Many kinds of run at once in one stack: jobs, commit plans, version bumps, dtype policies, claims, restarts, a run
+# that diverges. Each has the versions that its plan says, a chain that verifies and a last version that replays.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 readonly rows=8 interval='.commit_plan={final_and_interval_commit:{every_steps:6}}'
