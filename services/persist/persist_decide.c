@@ -167,17 +167,17 @@ static struct persist_step without_head(const struct persist_state *state)
     mr_unreachable(__func__);
 }
 
-static struct persist_step when_reading_head(const struct persist_state *state, enum mr_store_outcome outcome,
-                                             enum persist_finding finding, const struct persist_record *record)
+/* Head is there, or the store could not tell; `judgement` is of the record that it names. */
+static struct persist_step with_head(const struct persist_state *state, enum mr_store_outcome outcome,
+                                     enum persist_finding finding, const struct persist_record *record,
+                                     struct persist_step (*judgement)(const struct persist_state *,
+                                                                      const struct persist_record *))
 {
-    if (outcome == MR_STORE_MISSING) {
-        return without_head(state);
-    }
     if (outcome != MR_STORE_DONE) {
         return unread(state, outcome);
     }
     switch (finding) {
-    case PERSIST_FINDING_RECORD: return judge(state, record);
+    case PERSIST_FINDING_RECORD: return judgement(state, record);
     case PERSIST_FINDING_FOREIGN_LOG: return refuse(state, PERSIST_REFUSE_LOG_DISCONTINUITY);
     case PERSIST_FINDING_BROKEN: return stop(state, PERSIST_STOP_HEAD_CORRUPT);
     case PERSIST_FINDING_NONE:
@@ -188,6 +188,15 @@ static struct persist_step when_reading_head(const struct persist_state *state, 
     case PERSIST_FINDING_VERSIONS: return fault(state);
     }
     mr_unreachable(__func__);
+}
+
+static struct persist_step when_reading_head(const struct persist_state *state, enum mr_store_outcome outcome,
+                                             enum persist_finding finding, const struct persist_record *record)
+{
+    if (outcome == MR_STORE_MISSING) {
+        return without_head(state);
+    }
+    return with_head(state, outcome, finding, record, judge);
 }
 
 static struct persist_step when_listing(const struct persist_state *state, enum mr_store_outcome outcome,
@@ -446,21 +455,7 @@ static struct persist_step when_settling(const struct persist_state *state, enum
         return state->genesis ? wait_in(state, PERSIST_STATE_SWAPPING_HEAD, PERSIST_WAIT_OUTCOME_UNKNOWN)
                               : stop(state, PERSIST_STOP_HEAD_MISSING);
     }
-    if (outcome != MR_STORE_DONE) {
-        return unread(state, outcome);
-    }
-    switch (finding) {
-    case PERSIST_FINDING_RECORD: return settle(state, record);
-    case PERSIST_FINDING_FOREIGN_LOG: return refuse(state, PERSIST_REFUSE_LOG_DISCONTINUITY);
-    case PERSIST_FINDING_BROKEN: return stop(state, PERSIST_STOP_HEAD_CORRUPT);
-    case PERSIST_FINDING_NONE:
-    case PERSIST_FINDING_SAME:
-    case PERSIST_FINDING_ADOPTED:
-    case PERSIST_FINDING_DIFFERENT:
-    case PERSIST_FINDING_NO_VERSIONS:
-    case PERSIST_FINDING_VERSIONS: return fault(state);
-    }
-    mr_unreachable(__func__);
+    return with_head(state, outcome, finding, record, settle);
 }
 
 /* ---- The machine -------------------------------------------------------------------------------------------- */
