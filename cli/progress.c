@@ -85,7 +85,7 @@ static struct progress_model *model_of(struct progress *progress, const char *mo
         return NULL;
     }
     struct progress_model *model = &progress->models[progress->model_count++];
-    *model = (struct progress_model){.phase = "training"};
+    *model = (struct progress_model){.phase = "unknown"};
     (void)snprintf(model->model_id, sizeof model->model_id, "%s", model_id);
     return model;
 }
@@ -112,8 +112,10 @@ static struct mr_error note_metric(struct progress *progress, const struct mr_lo
         model->phase = "training";
         model->has_loss = false;
         model->samples = 0;
-    } else {
-        model->phase = strcmp(metric.event, "run_closed") == 0 ? "closed" : "diverged";
+    } else if (strcmp(metric.event, "diverged") == 0) {
+        model->phase = "diverged";
+    } else if (strcmp(metric.event, "run_closed") == 0) {
+        model->phase = metric.outcome;
     }
     return mr_ok();
 }
@@ -126,6 +128,10 @@ static struct mr_error note_version(struct progress *progress, const struct mr_l
     MR_TRY(cli_seen_note(&progress->seen_versions, &version.stamp, &is_new));
     struct progress_model *model = is_new ? model_of(progress, version.stamp.model_id) : NULL;
     if (model != NULL) {
+        if (model->run_id[0] == '\0') {
+            memcpy(model->run_id, version.run_id, sizeof model->run_id);
+            model->step = version.step;
+        }
         model->has_version = true;
         model->version = version.counter;
         memcpy(model->semantic_version, version.semantic_version, sizeof model->semantic_version);

@@ -17,7 +17,8 @@ struct progress_stage {
 
 struct progress_model {
     char model_id[MR_ID_SIZE], run_id[MR_ID_SIZE];
-    const char *phase; /* "training", "diverged", "closed"; static storage */
+    /* "training", "diverged", "completed", "failed", "cancelled"; "unknown" until an event says it; static storage */
+    const char *phase;
     uint64_t step, samples;
     bool has_loss, has_version;
     float loss;

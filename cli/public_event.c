@@ -74,7 +74,8 @@ static bool copy_event(const Millrace__Metric__V1__MetricPublished *wire, struct
         copy(wire->skipped->batch_id, metric->batch_id, sizeof metric->batch_id);
     } else if (wire->event_case == MILLRACE__METRIC__V1__METRIC_PUBLISHED__EVENT_RUN_CLOSED) {
         metric->event = "run_closed";
-        (void)snprintf(metric->detail, sizeof metric->detail, "%s%s%s", closed_text(wire->run_closed->outcome),
+        metric->outcome = closed_text(wire->run_closed->outcome);
+        (void)snprintf(metric->detail, sizeof metric->detail, "%s%s%s", metric->outcome,
                        wire->run_closed->reason[0] == '\0' ? "" : ": ", wire->run_closed->reason);
     } else {
         return false;

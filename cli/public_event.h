@@ -19,7 +19,8 @@ struct cli_stamp {
 struct cli_metric {
     struct cli_stamp stamp;
     char run_id[MR_ID_SIZE];
-    const char *event; /* "run_opened", "stepped", "diverged", "skipped", "run_closed"; static storage */
+    const char *event;   /* "run_opened", "stepped", "diverged", "skipped", "run_closed"; static storage */
+    const char *outcome; /* of "run_closed": "completed", "failed", "cancelled", "unknown"; static storage */
     uint64_t step;
     char batch_id[CLI_MESSAGE_SIZE];
     char detail[CLI_MESSAGE_SIZE];            /* why it diverged or was closed */
