@@ -40,3 +40,8 @@ until_true() {
 head_step() { [ "$(jq -r .step "$dir/store/$1/head.json" 2>/dev/null)" = "$2" ]; }
 content_hash() { jq -r .content_hash "$dir/store/$1/head.json"; }
 service_pid() { cat "$dir/run/$1.pid"; }
+# another_pid SERVICE PID: whether it runs under another pid; between two there is none.
+another_pid() {
+  local now
+  now=$(service_pid "$1" 2>/dev/null) && [ -n "$now" ] && [ "$now" != "$2" ]
+}

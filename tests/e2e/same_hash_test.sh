@@ -55,8 +55,7 @@ for ((kill = 0; kill < kills; kill++)); do
   pid=$(service_pid "$victim")
   say "  kill -9 $victim ($pid)"
   kill -9 "$pid"
-  changed() { [ "$(service_pid "$victim")" != "$pid" ]; }
-  until_true 30 changed
+  until_true 30 another_pid "$victim" "$pid"
   sleep "0.$((RANDOM % 9 + 1))" # a random moment, not a wait for anything
 done
 wait "$submitter" || fail "the submitter failed"

@@ -11,7 +11,6 @@ ready() {
   } 2>/dev/null
 }
 head_run() { [ "$(jq -r .run_id "$dir/store/$1/head.json" 2>/dev/null)" = "$2" ]; }
-another_pid() { [ -s "$dir/run/$1.pid" ] && [ "$(service_pid "$1")" != "$2" ]; }
 
 begin
 fresh 1
