@@ -12,7 +12,8 @@ ensure_packages test
 build_preset clang >"$build/lint-build.log" || die "$EXIT_FAILED" "the build failed; see $build/lint-build.log"
 files=("$@")
 if [ ${#files[@]} -eq 0 ]; then
-  mapfile -t files <(jq -r '.[].file' "$build/clang/compile_commands.json" | grep -vE "^$root/(build|tests)/" | sort -u)
+  mapfile -t files < <(jq -r '.[].file' "$build/clang/compile_commands.json" |
+    grep -vE "^$root/(build|tests)/" | sort -u)
 fi
 status=0
 printf '%s\n' "${files[@]}" |
