@@ -217,12 +217,14 @@ static struct mr_error read_body(struct mr_bytes value, const struct ingest_limi
     return mr_ok();
 }
 
-/* Of value and headers: what is accepted is written whole, and must fit into a record again. */
+/* Of value and headers: what is accepted is written whole, and must fit into a record again. A header in a message has
+ * up to three tags with their lengths, more than it takes in a record: a great many empty ones would not fit. */
 static uint64_t bytes_of(const struct mr_log_record *record)
 {
+    const uint64_t around_header = 16;
     uint64_t size = record->value.size;
     for (size_t i = 0; i < record->header_count; i++) {
-        size += strlen(record->headers[i].name) + record->headers[i].value.size;
+        size += around_header + strlen(record->headers[i].name) + record->headers[i].value.size;
     }
     return size;
 }

@@ -123,6 +123,33 @@ START_TEST(a_value_over_the_limit_is_not_unpacked)
 }
 END_TEST
 
+/* What is accepted must fit into the record that it is written in: many small headers grow in a message. */
+START_TEST(headers_count_with_what_is_around_them)
+{
+    enum { HEADERS = 1000 };
+    static struct mr_log_header headers[HEADERS];
+    for (size_t i = 0; i < HEADERS; i++) {
+        headers[i] = (struct mr_log_header){"h", mr_bytes_of(NULL, 0)};
+    }
+    const struct ingest_limits small = {.max_record_bytes = 4096, .max_inline_bytes = 4096, .partitions = 1};
+    const struct mr_log_record record = {.topic = MR_TOPIC_SUBMITTED,
+                                         .has_value = true,
+                                         .value = mr_bytes_of_text("any"),
+                                         .headers = headers,
+                                         .header_count = HEADERS};
+    struct mr_arena arena = {0};
+    struct ingest_record read;
+    struct mr_bytes written;
+    ck_assert(!mr_failed(ingest_codec_read(&record, &small, &arena, &read)));
+    ck_assert_int_eq(read.facts.body, INGEST_BODY_TOO_LARGE);
+    const struct mr_stage_stamp stamp = {.model_id = "m"};
+    ck_assert(!mr_failed(ingest_codec_write(&stamp, &record, "", &arena, &written)));
+    ck_assert_uint_gt(written.size, small.max_record_bytes);
+    ck_assert_uint_ge(read.record_bytes, written.size - 100); /* the stamp */
+    mr_arena_deinit(&arena);
+}
+END_TEST
+
 /* A network of residuals in residuals would take protobuf-c down the stack without an end. */
 START_TEST(deep_nesting_is_refused_before_unpacking)
 {
@@ -295,6 +322,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, names_the_field_of_a_bad_spec);
     tcase_add_loop_test(tcase, bad_bytes_are_facts, 0, (int)MR_COUNT_OF(bad_bytes));
     tcase_add_test(tcase, a_value_over_the_limit_is_not_unpacked);
+    tcase_add_test(tcase, headers_count_with_what_is_around_them);
     tcase_add_test(tcase, deep_nesting_is_refused_before_unpacking);
     tcase_add_loop_test(tcase, bad_ids_are_named, 0, (int)MR_COUNT_OF(bad_ids));
     tcase_add_test(tcase, payloads_are_counted);
