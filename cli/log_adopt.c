@@ -122,21 +122,31 @@ static struct mr_error write_deployment(struct cli_session *session)
 }
 
 /* Offsets that were committed in the log before, and lie beyond the end of this one, begin anew. */
-static struct mr_error rewind_groups(struct progress *progress, uint32_t partitions, uint64_t *ret_rewound)
+static struct mr_error rewind_topic(struct mr_log *log, const char *topic, uint32_t partitions, uint64_t *rewound)
+{
+    for (uint32_t partition = 0; partition < partitions; partition++) {
+        uint64_t low, high, next;
+        bool some;
+        MR_TRY(log->ops->watermarks(log, topic, partition, &low, &high));
+        MR_TRY(log->ops->committed(log, topic, partition, &some, &next));
+        if (some && next > high) {
+            MR_TRY(log->ops->commit(log, topic, partition, low));
+            MR_TRY(log->ops->commit_wait(log, DELIVERY_WAIT_MS));
+            (*rewound)++;
+        }
+    }
+    return mr_ok();
+}
+
+static struct mr_error rewind_groups(struct progress *progress, uint32_t partitions, uint64_t *rewound)
 {
     for (size_t i = 0; i < PROGRESS_STAGES; i++) {
         const struct progress_stage *stage = &progress->stages[i];
-        struct mr_log *log = stage->log;
-        for (uint32_t partition = 0; partition < partitions; partition++) {
-            uint64_t low, high, next;
-            bool some;
-            MR_TRY(log->ops->watermarks(log, stage->topic, partition, &low, &high));
-            MR_TRY(log->ops->committed(log, stage->topic, partition, &some, &next));
-            if (some && next > high) {
-                MR_TRY(log->ops->commit(log, stage->topic, partition, low));
-                MR_TRY(log->ops->commit_wait(log, DELIVERY_WAIT_MS));
-                (*ret_rewound)++;
-            }
+        MR_TRY(rewind_topic(stage->log, stage->topic, partitions, rewound));
+        if (strcmp(stage->stage, "ingest") == 0) {
+            MR_TRY(rewind_topic(stage->log, MR_TOPIC_RETRIES_INGEST, partitions, rewound));
+        } else if (strcmp(stage->stage, "validate") == 0) {
+            MR_TRY(rewind_topic(stage->log, MR_TOPIC_RETRIES_VALIDATE, partitions, rewound));
         }
     }
     return mr_ok();
