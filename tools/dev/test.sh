@@ -5,8 +5,8 @@
 #   --quick        only those that start no server: unit, property, compute, schema, style
 #   --preset NAME  gcc (the default), clang, asan or tsan; or all: gcc, clang, asan and tsan in turn
 #
-# gcc runs everything. The others leave out what a compiler does not change: style, schema, and e2e. The tsan preset runs
-# what has threads of its own: integration is not in it, because ThreadSanitizer cannot run librdkafka.
+# gcc runs everything. The others leave out what a compiler does not change: style, schema, and e2e. The tsan preset
+# runs what has threads of its own; integration is not in it, because ThreadSanitizer cannot run librdkafka.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/packages.bash"
