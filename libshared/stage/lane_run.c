@@ -71,7 +71,10 @@ static struct mr_error begin_next(struct mr_stage *stage, struct lane *lane)
     const struct mr_mark prev = {item->pub.has_prev, item->pub.prev};
     bool on;
     switch (mr_order_decide(mark, item->pub.origin, prev)) {
-    case MR_ORDER_DUPLICATE: return drop_duplicate(stage, mr_lane_pop(lane));
+    case MR_ORDER_DUPLICATE:
+        mr_lane_pop(lane);
+        return stage->spec.inputs[lane->pub.input].handles_duplicates ? mr_stage_hand(stage, item, MR_STAGE_BEGIN)
+                                                                      : drop_duplicate(stage, item);
     case MR_ORDER_GAP: return mend_gap(stage, lane, item->pub.prev, &on);
     case MR_ORDER_NEXT:
         mr_lane_pop(lane);

@@ -106,7 +106,9 @@ struct mr_stage_stamp mr_stage_stamp(struct mr_stage *stage, const struct mr_ite
 {
     const struct lane *lane = lane_of(item->lane);
     const char *marks_from = stage->spec.inputs[lane->pub.input].marks_from;
-    const bool own = marks_from != NULL && strcmp(marks_from, topic) == 0;
+    /* A record that is handled again gets the predecessor that it named: the lane's last output lies behind it. */
+    const bool again = lane->last_out.some && lane->last_out.origin >= item->origin;
+    const bool own = marks_from != NULL && strcmp(marks_from, topic) == 0 && !again;
     return (struct mr_stage_stamp){
         .model_id = lane->pub.model_id,
         .log_id = stage->env.deployment->log_id,

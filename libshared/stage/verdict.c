@@ -87,7 +87,8 @@ static struct mr_error emit(struct mr_stage *stage, struct item *item, const str
         const struct mr_stage_output *output = &verdict->outputs[i];
         MR_TRY(mr_stage_produce_output(stage, SENDING_OUTPUTS, &lane->pub, item->pub.origin, item->pub.time_ms,
                                        &item->record, output, item, NULL, 0));
-        if (marks_from != NULL && strcmp(marks_from, output->topic) == 0) {
+        if (marks_from != NULL && strcmp(marks_from, output->topic) == 0 &&
+            (!lane->last_out.some || lane->last_out.origin < item->pub.origin)) {
             lane->last_out = (struct mr_mark){true, item->pub.origin};
         }
     }
@@ -139,7 +140,8 @@ static struct mr_error apply(struct mr_stage *stage, struct item *item, const st
     }
     switch (verdict->kind) {
     case MR_VERDICT_EMIT:
-        mr_stage_line(stage, MR_TRACE_DEBUG, verdict->decision, item, verdict->detail);
+        mr_stage_line(stage, verdict->level != 0 ? verdict->level : MR_TRACE_DEBUG, verdict->decision, item,
+                      verdict->detail);
         lane->current = NULL;
         return emit(stage, item, verdict);
     case MR_VERDICT_DROP:

@@ -364,7 +364,7 @@ struct mr_error persist_effects_open(void *config, struct mr_service *service, s
                                              "Spool objects whose removal failed after their commit.", NULL, 0);
     *ret_spec = (struct mr_stage_spec){
         .name = "persist",
-        .inputs = {{.topic = MR_TOPIC_PRODUCED, .marks_from = MR_TOPIC_COMMITTED}},
+        .inputs = {{.topic = MR_TOPIC_PRODUCED, .marks_from = MR_TOPIC_COMMITTED, .handles_duplicates = true}},
         .input_count = 1,
         .outputs = {MR_TOPIC_COMMITTED},
         .output_count = 1,

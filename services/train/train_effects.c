@@ -128,8 +128,9 @@ static void tend(struct train_effects *effects, struct train_model *model, int64
         return;
     }
     train_commit_pump(effects, model);
-    /* An event that was missed, or sent before this assignment, must not hold a model for ever. */
-    const bool awaits = model->waiting != NULL && model->gate == TRAIN_GATE_AWAIT_COMMIT;
+    /* An event that was missed, or sent before this assignment, must not hold a model for ever; and a head that
+     * somebody put back is seen although no record comes. */
+    const bool awaits = model->ledger.uncommitted > 0;
     if (model->look_due || (awaits && now_ms >= model->look_ms)) {
         train_commit_look(effects, model);
     }

@@ -217,6 +217,23 @@ static void describe(const struct train_outcome *outcome, char *ret_detail, size
 }
 
 /* The outcome of the fold becomes the model's, and a step on its way. */
+/* What a run's life is about is told; a step is not. */
+static enum mr_trace_level level_of(enum train_decision_kind what)
+{
+    switch (what) {
+    case TRAIN_DECISION_DIVERGED:
+    case TRAIN_DECISION_RUN_REFUSED: return MR_TRACE_WARN;
+    case TRAIN_DECISION_RUN_OPENED:
+    case TRAIN_DECISION_RUN_CLOSED: return MR_TRACE_INFO;
+    case TRAIN_DECISION_STEPPED:
+    case TRAIN_DECISION_SKIPPED:
+    case TRAIN_DECISION_OPEN_RUN:
+    case TRAIN_DECISION_STEP:
+    case TRAIN_DECISION_FAULT: return MR_TRACE_DEBUG;
+    }
+    mr_unreachable(__func__);
+}
+
 static struct mr_verdict settle(struct train_effects *effects, struct train_model *model, struct mr_item *item)
 {
     struct train_item *state = item->state;
@@ -229,6 +246,7 @@ static struct mr_verdict settle(struct train_effects *effects, struct train_mode
     struct mr_verdict verdict = verdict_of(MR_VERDICT_EMIT, train_decision_text(outcome->what), detail);
     verdict.outputs[0] = (struct mr_stage_output){.topic = MR_TOPIC_TRAINED, .type = "millrace.step.v1.StepTrained"};
     verdict.output_count = 1;
+    verdict.level = level_of(outcome->what);
     const struct mr_error error =
         train_step_encode(&stamp, folding->has_record ? &folding->record : NULL, folding->run_id, folding->batch_id,
                           outcome, mr_stage_arena(stage), &verdict.outputs[0].value);

@@ -218,6 +218,35 @@ START_TEST(a_head_that_is_not_its_own_makes_it_begin_again)
 }
 END_TEST
 
+/* The same while persist runs: what it had committed before is in the log as resolved, but not in the chain any more.
+ */
+START_TEST(a_head_that_was_put_back_is_caught_up_with)
+{
+    struct world *world = world_new(1);
+    start(world, "r1", every(2, ""));
+    batches(world, "r1", 2);
+    world_settle(world);
+    char *earlier = strdup(head_text(world));
+    batches(world, "r1", 4);
+    world_settle(world);
+    const struct mr_head before = world_head(world, "m");
+    ck_assert_uint_eq(before.step, 6);
+    memory_store_set(world->store, "m/head.json", earlier);
+    batches(world, "r1", 2);
+    for (int i = 0; i < 3000; i++) {
+        world_turn(world);
+    }
+    ck_assert_int_eq(world->process[WORLD_PERSIST].exit_code, 0);
+    const struct mr_head after = world_head(world, "m");
+    ck_assert_uint_eq(after.step, 8);
+    ck_assert_uint_eq(after.counter, before.counter + 1);
+    char *steps = world_steps(world, "m");
+    free(steps);
+    free(earlier);
+    world_free(world);
+}
+END_TEST
+
 START_TEST(a_head_that_vanishes_stops_the_model)
 {
     struct world *world = world_new(1);
@@ -356,6 +385,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_lost_commit_event_does_not_hold_it_for_ever);
     tcase_add_test(tcase, beyond_models_max_a_start_waits);
     tcase_add_test(tcase, a_head_that_is_not_its_own_makes_it_begin_again);
+    tcase_add_test(tcase, a_head_that_was_put_back_is_caught_up_with);
     tcase_add_test(tcase, a_head_that_vanishes_stops_the_model);
     tcase_add_test(tcase, other_content_at_the_same_position_ends_the_process);
     tcase_add_test(tcase, a_head_behind_the_end_of_the_log_is_refused);

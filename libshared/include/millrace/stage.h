@@ -82,6 +82,7 @@ struct mr_verdict {
     char reason[MR_REASON_MAX]; /* DEAD_LETTER: machine-readable, "out_of_domain" */
     char detail[MR_ERROR_DETAIL_MAX];
     int64_t due_ms;                                       /* RETRY */
+    enum mr_trace_level level;                            /* EMIT: of its log line; 0: debug */
     int exit_code;                                        /* FATAL */
     struct mr_stage_output outputs[MR_STAGE_OUTPUTS_MAX]; /* EMIT; values live in mr_stage_arena */
     size_t output_count;
@@ -126,6 +127,9 @@ struct mr_stage_input {
     bool entry;
     /* The output topic whose records say what of this input is resolved; NULL: the service sets marks in lane_open. */
     const char *marks_from;
+    /* Records that order calls duplicates are handled all the same: the service knows better, and repeating does no
+     * harm (persist: what stands in the log may have gone from the store). */
+    bool handles_duplicates;
     /* Where a LogGap is re-read; NULL: the input topic itself. */
     const char *reread_from;
     /* A record that is not ordered by stamps and not handled by lanes, but given to `side` at once, from the end as
