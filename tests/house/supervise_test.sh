@@ -10,7 +10,11 @@ finish() {
   local status=$?
   "$supervisor" stop "$dir" >/dev/null 2>&1 || true
   [ $status -eq 0 ] || cat "$dir"/log/*.log >&2
-  rm -rf "$dir"
+  # What the killed supervisor left dies with it, and may write a last line meanwhile.
+  for _ in $(seq 250); do
+    rm -rf "$dir" 2>/dev/null && break
+    sleep 0.02
+  done
   exit $status
 }
 trap finish EXIT
