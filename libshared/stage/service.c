@@ -204,8 +204,7 @@ static int exit_code_of(struct mr_error error)
     return error.kind == MR_ERROR_REJECT ? MR_EXIT_USAGE : MR_EXIT_FAILED;
 }
 
-static struct mr_error run_stage(const struct mr_service_plan *plan, struct mr_service *service,
-                                 const struct mr_stage_spec *spec, int *ret_exit)
+static struct mr_error run_stage(struct mr_service *service, const struct mr_stage_spec *spec, int *ret_exit)
 {
     const struct mr_service_config *config = service->config;
     static uint32_t partitions[PARTITIONS_MAX];
@@ -234,7 +233,6 @@ static struct mr_error run_stage(const struct mr_service_plan *plan, struct mr_s
     MR_TRACE(&service->trace, MR_TRACE_INFO, "Started", mr_text("mode", config->mode),
              mr_count("partitions", service->deployment.partitions), mr_count("pid", (uint64_t)getpid()));
     *ret_exit = mr_stage_run(service->stage, &stop_asked);
-    (void)plan;
     return mr_ok();
 }
 
@@ -242,6 +240,11 @@ static struct mr_error serve(const struct mr_service_plan *plan, struct mr_servi
 {
     char *settings = NULL;
     struct mr_stage_spec spec = {0};
+    if (plan->assign_only && strcmp(plan->common->mode, "assign") != 0) {
+        return mr_error_make(MR_ERROR_REJECT, "bad_mode", 0,
+                             "--mode=%s: millrace-%s is given its partitions: --mode=assign", plan->common->mode,
+                             plan->name);
+    }
     if (plan->check != NULL) {
         MR_TRY(plan->check(plan->config));
     }
@@ -263,7 +266,7 @@ static struct mr_error serve(const struct mr_service_plan *plan, struct mr_servi
         struct log_wanted wanted = {&spec, settings, plan->name};
         error = until_there(service, "broker", open_log, &wanted);
         if (!mr_failed(error)) {
-            error = run_stage(plan, service, &spec, ret_exit);
+            error = run_stage(service, &spec, ret_exit);
         }
         mr_work_close(service->work);
         service->work = NULL;

@@ -42,6 +42,7 @@ int main(int argc, char *argv[])
         .config = &config,
         .common = &config.common,
         .uses_store = true,
+        .assign_only = true,
         .workers = WORKERS,
         .check = stage_gpu_effects_check,
         .open = stage_gpu_effects_open,

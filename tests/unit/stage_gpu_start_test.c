@@ -50,6 +50,15 @@ START_TEST(a_device_that_is_not_there_is_exit_69)
 }
 END_TEST
 
+/* It shares its partitions with train, on one machine: a group would give them to others. */
+START_TEST(a_group_is_refused)
+{
+    const char *const arguments[] = {ALL_BUT_DEVICE, "--device=cpu", "--mode=subscribe", NULL};
+    ck_assert_int_eq(run(arguments), 64);
+    ck_assert_ptr_nonnull(strstr(said, "--mode=assign"));
+}
+END_TEST
+
 START_TEST(what_is_no_device_is_exit_64)
 {
     const char *const arguments[] = {ALL_BUT_DEVICE, "--device=gpu", NULL};
@@ -80,6 +89,7 @@ static void add(TCase *tcase)
 {
     (void)unsetenv("MILLRACE_DEVICE");
     tcase_add_test(tcase, a_device_that_is_not_there_is_exit_69);
+    tcase_add_test(tcase, a_group_is_refused);
     tcase_add_test(tcase, what_is_no_device_is_exit_64);
     tcase_add_test(tcase, the_device_has_no_default);
     tcase_add_test(tcase, an_arena_that_a_batch_could_never_fit_is_exit_64);

@@ -77,10 +77,12 @@ struct mr_service_plan {
     void *config;                     /* the service's config struct, zeroed */
     struct mr_service_config *common; /* its member */
     bool uses_store;
+    bool assign_only; /* it shares a machine and an arena with another: --mode=subscribe is refused */
     uint32_t workers; /* threads for jobs; 0: no jobs */
     /* What can be refused by the options alone, before anything is waited for. May be NULL. */
     struct mr_error (*check)(const void *config);
-    /* Fills ret_spec (spec.self is the service's effects). Called when everything in `service` but the stage is there.
+    /* Fills ret_spec (spec.self is the service's effects). `service` lives as long as the stage; its store, work,
+     * trace, metrics and health are there; log, deployment and stage are set before any of the stage's ops is called.
      */
     struct mr_error (*open)(void *config, struct mr_service *service, struct mr_stage_spec *ret_spec);
     void (*close)(void *self);
