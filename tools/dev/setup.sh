@@ -3,7 +3,9 @@
 #
 #   --yes          do not ask
 #   --for=build    only what the build, the demo and the embedded stack need
-#   --for=test     that, and what the tests need (the default)
+#   --for=test     that, and what the tests need
+#   --for=kafka    what Apache Kafka needs (./dev kafka)
+#   --for=all      everything (the default)
 #
 # Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need
 # from pip into build/venv. Without root and without sudo it prints the one line that someone else has to run, and
@@ -14,11 +16,11 @@ source "$root/tools/dev/lib/packages.bash"
 help_if_asked "$@"
 
 yes=false
-purpose=test
+purpose=all
 for argument in "$@"; do
   case $argument in
     --yes) yes=true ;;
-    --for=build | --for=test) purpose=${argument#--for=} ;;
+    --for=build | --for=test | --for=kafka | --for=all) purpose=${argument#--for=} ;;
     *) die "$EXIT_USAGE" "unknown option '$argument'" ;;
   esac
 done
@@ -98,6 +100,6 @@ mapfile -t missing < <(missing_packages "$purpose")
 if [ ${#missing[@]} -gt 0 ]; then
   install_packages "${missing[@]}"
 fi
-if [ "$purpose" = test ] && ! beside_packages_are_there; then
+if { [ "$purpose" = test ] || [ "$purpose" = all ]; } && ! beside_packages_are_there; then
   install_beside_packages
 fi

@@ -9,6 +9,8 @@ readonly -a packages_for_build=(
 )
 # To run every test under every preset, and the checks of style and schemas.
 readonly -a packages_for_tests=(check clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm)
+# To run Apache Kafka. The jars come by Maven: kafka.bash.
+readonly -a packages_for_kafka=(openjdk-17-jre-headless maven kcat jq openssl)
 
 # The buf that lints the schemas, from npm, under build/npm.
 readonly buf_package=@bufbuild/buf@1.75.0
@@ -20,25 +22,35 @@ readonly venv=$build/venv
 # beside_packages_are_there: what setup gets from npm and pip for the tests.
 beside_packages_are_there() { [ -x "$buf" ] && [ -d "$venv/generated" ]; }
 
-# installed PACKAGE: npm counts in any form, since people have it from elsewhere.
+# installed PACKAGE: npm, Maven and Java count in any form, since people have them from elsewhere.
 installed() {
-  if [ "$1" = npm ] && command -v npm >/dev/null; then
-    return 0
-  fi
+  case $1 in
+    npm | maven | openjdk-*)
+      local program=${1/maven/mvn}
+      program=${program/#openjdk-*/java}
+      ! command -v "$program" >/dev/null || return 0
+      ;;
+  esac
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# missing_packages build|test: one a line.
+# missing_packages build|test|kafka|all: one a line. All but kafka have what the build needs.
 missing_packages() {
-  local -a wanted=("${packages_for_build[@]}")
-  [ "$1" = build ] || wanted+=("${packages_for_tests[@]}")
+  local -a wanted=()
+  [ "$1" = kafka ] || wanted+=("${packages_for_build[@]}")
+  case $1 in
+    test | all) wanted+=("${packages_for_tests[@]}") ;;
+  esac
+  case $1 in
+    kafka | all) wanted+=("${packages_for_kafka[@]}") ;;
+  esac
   local package
   for package in "${wanted[@]}"; do
     installed "$package" || printf '%s\n' "$package"
   done
 }
 
-# ensure_packages build|test: runs setup when, and only when, something is missing.
+# ensure_packages build|test|kafka: runs setup when, and only when, something is missing.
 ensure_packages() {
   local -a answer=()
   # Whoever started this verb wants it to run; without a terminal there is nobody to ask, so setup only says.
