@@ -257,6 +257,7 @@ static struct mr_error turn(struct mr_stage *stage, uint32_t wait_ms)
     MR_TRY(run_ready(stage));
     MR_TRY(mr_stage_press_back(stage));
     mr_stage_commit(stage, false);
+    mr_stage_gauges(stage);
     const uint32_t at_most = stage->parked_first != NULL && wait_ms > PARK_CHECK_MS ? PARK_CHECK_MS : wait_ms;
     return take_events(stage, at_most);
 }

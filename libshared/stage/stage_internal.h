@@ -108,6 +108,7 @@ struct mr_stage {
     int64_t down_until_ms; /* when to probe */
     bool is_down, broker_down, stopping;
     int64_t commit_due_ms;
+    int64_t gauges_due_ms;
     int64_t stop_by_ms;
     uint64_t jobs; /* given to the workers and not collected */
     struct mr_log_event *stash;
@@ -224,6 +225,10 @@ struct mr_error mr_stage_assigned(struct mr_stage *stage, const uint32_t *partit
 struct mr_error mr_stage_press_back(struct mr_stage *stage);
 /* Commits what has become resolved; `now`: without waiting for its time. */
 void mr_stage_commit(struct mr_stage *stage, bool now);
+
+/* gauges.c */
+/* Shows, once a second, what is unresolved and what is parked. */
+void mr_stage_gauges(struct mr_stage *stage);
 
 /* stage.c */
 /* Of the clock that never goes back. */

@@ -14,7 +14,7 @@ static _Atomic(int64_t) now_us;
 static int64_t fake_wall_ms(void *self)
 {
     (void)self;
-    return 0;
+    return 1500;
 }
 
 static int64_t fake_monotonic_us(void *self)
@@ -114,6 +114,32 @@ START_TEST(readiness_says_what_it_waits_for)
 }
 END_TEST
 
+static double gauge(struct mr_metrics *m, const char *name, const char *reason)
+{
+    const struct mr_label label = {"reason", reason};
+    return mr_metric_value(mr_metrics_gauge(m, name, "", &label, reason == NULL ? 0 : 1));
+}
+
+START_TEST(readiness_is_a_metric_too)
+{
+    struct mr_metrics *m = mr_metrics_new("test");
+    struct mr_health *health = open_health(m, 5000);
+    ck_assert(gauge(m, "millrace_ready", NULL) == 0);
+    ck_assert(gauge(m, "millrace_waiting", "starting") == 1);
+    mr_health_waiting(health, "folding");
+    ck_assert(gauge(m, "millrace_waiting", "starting") == 0);
+    ck_assert(gauge(m, "millrace_waiting", "folding") == 1);
+    mr_health_waiting(health, NULL);
+    ck_assert(gauge(m, "millrace_waiting", "folding") == 0);
+    ck_assert(gauge(m, "millrace_ready", NULL) == 1);
+    mr_health_waiting(health, "broker down");
+    ck_assert(gauge(m, "millrace_ready", NULL) == 0);
+    ck_assert(gauge(m, "millrace_start_time_seconds", NULL) == 1.5);
+    mr_health_close(health);
+    mr_metrics_free(m);
+}
+END_TEST
+
 START_TEST(metrics_are_the_page)
 {
     struct mr_metrics *m = mr_metrics_new("test");
@@ -182,6 +208,7 @@ static void add(TCase *tests)
 {
     tcase_add_test(tests, liveness_is_the_age_of_the_last_beat);
     tcase_add_test(tests, readiness_says_what_it_waits_for);
+    tcase_add_test(tests, readiness_is_a_metric_too);
     tcase_add_test(tests, metrics_are_the_page);
     tcase_add_test(tests, only_reading_is_answered);
     tcase_add_test(tests, a_port_that_is_taken_is_an_error);

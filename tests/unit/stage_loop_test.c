@@ -287,6 +287,44 @@ START_TEST(a_busy_lane_waits_and_others_go_on)
 }
 END_TEST
 
+static double gauge(const char *name)
+{
+    const struct mr_label label = {"stage", "ingest"};
+    return mr_metric_value(mr_metrics_gauge(rig->metrics, name, "", &label, 1));
+}
+
+START_TEST(what_is_unresolved_or_parked_is_shown)
+{
+    const struct mr_log_output early = {.topic = IN,
+                                        .has_key = true,
+                                        .key = mr_bytes_of_text("a"),
+                                        .has_value = true,
+                                        .value = mr_bytes_of_text("busy"),
+                                        .timestamp_ms = rig->now_ms - 4000};
+    memory_broker_append(broker, &early);
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 1, "b", "fail2");
+    rig_submit(broker, IN, 1, "b", "ok");
+    rig_submit(broker, IN, 1, "b", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    pass(1000);
+    pass(700); /* b has failed twice: nothing of it is in hand */
+    ck_assert(gauge("millrace_unresolved_records") == 2);
+    /* The rig lets a millisecond pass with every turn. */
+    ck_assert(gauge("millrace_oldest_unresolved_seconds") >= 5 && gauge("millrace_oldest_unresolved_seconds") < 8);
+    ck_assert(gauge("millrace_parked_models") == 1);
+    ck_assert(gauge("millrace_parked_records") == 3);
+    rig_finish(rig);
+    pass(5000);
+    pass(1000);
+    ck_assert(gauge("millrace_unresolved_records") == 0);
+    ck_assert(gauge("millrace_oldest_unresolved_seconds") == 0);
+    ck_assert(gauge("millrace_parked_models") == 0);
+    ck_assert(gauge("millrace_parked_records") == 0);
+}
+END_TEST
+
 START_TEST(a_full_window_pauses_and_polling_goes_on)
 {
     rig->window_records = 8;
@@ -566,6 +604,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_parked_record_that_is_written_late_is_known);
     tcase_add_test(tcase, a_dependency_that_is_down_spends_no_attempt);
     tcase_add_test(tcase, a_busy_lane_waits_and_others_go_on);
+    tcase_add_test(tcase, what_is_unresolved_or_parked_is_shown);
     tcase_add_test(tcase, a_full_window_pauses_and_polling_goes_on);
     tcase_add_test(tcase, garbage_without_a_key_goes_through_its_own_lane);
     tcase_add_test(tcase, a_failed_delivery_ends_the_process);

@@ -24,6 +24,7 @@ struct mr_health {
     struct MHD_Daemon *daemon; /* NULL: port 0 */
     _Atomic(int64_t) beat_us;
     _Atomic(const char *) waiting; /* NULL: ready */
+    struct mr_metric *ready;
 };
 
 struct answer {
@@ -143,6 +144,15 @@ static struct mr_error listen_at(struct mr_health *health, const char *host, uin
     return health->daemon != NULL ? mr_ok() : cannot_listen(host, port, native, strerror(native));
 }
 
+static void show_waiting(struct mr_health *health, const char *reason, double value)
+{
+    if (reason != NULL) {
+        const struct mr_label label = {"reason", reason};
+        mr_metric_set(mr_metrics_gauge(health->metrics, "millrace_waiting", "1 while /readyz says this.", &label, 1),
+                      value);
+    }
+}
+
 struct mr_error mr_health_open(struct mr_metrics *metrics, const struct mr_clock *clock, const char *host,
                                uint16_t port, uint32_t stale_ms, struct mr_health **ret_health)
 {
@@ -156,6 +166,10 @@ struct mr_error mr_health_open(struct mr_metrics *metrics, const struct mr_clock
     health->port = port;
     atomic_init(&health->beat_us, mr_clock_monotonic_us(clock));
     atomic_init(&health->waiting, "starting");
+    mr_metric_set(mr_metrics_gauge(metrics, "millrace_start_time_seconds", "When it was started, since 1970.", NULL, 0),
+                  (double)mr_clock_wall_ms(clock) / 1e3);
+    health->ready = mr_metrics_gauge(metrics, "millrace_ready", "1 while /readyz is 200.", NULL, 0);
+    show_waiting(health, "starting", 1);
     if (port != 0) {
         const struct mr_error error = listen_at(health, host, port);
         if (mr_failed(error)) {
@@ -174,7 +188,12 @@ void mr_health_beat(struct mr_health *health)
 
 void mr_health_waiting(struct mr_health *health, const char *reason)
 {
-    atomic_store(&health->waiting, reason);
+    const char *before = atomic_exchange(&health->waiting, reason);
+    mr_metric_set(health->ready, reason == NULL ? 1 : 0);
+    if (before != reason) {
+        show_waiting(health, before, 0);
+        show_waiting(health, reason, 1);
+    }
 }
 
 uint16_t mr_health_port(const struct mr_health *health)

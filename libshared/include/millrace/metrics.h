@@ -37,7 +37,8 @@ MR_MUST_USE struct mr_error mr_metrics_render(const struct mr_metrics *metrics, 
 struct mr_health; /* thread-safe */
 /* Serves /metrics, /healthz and /readyz on host:port (port 0: none is served; the state is still kept).
  * /healthz is 503 when the last beat is older than stale_ms. /readyz is 503 with the reason ("starting" at first)
- * until mr_health_waiting(health, NULL). */
+ * until mr_health_waiting(health, NULL). The same stands on /metrics: millrace_ready, millrace_waiting{reason}, and
+ * millrace_start_time_seconds. */
 MR_MUST_USE struct mr_error mr_health_open(struct mr_metrics *metrics, const struct mr_clock *clock, const char *host,
                                            uint16_t port, uint32_t stale_ms, struct mr_health **ret_health);
 void mr_health_beat(struct mr_health *health);

@@ -1,0 +1,53 @@
+/* What an operator watches besides decisions: what is unresolved and since when, and what waits for a retry. */
+#include "stage_internal.h"
+
+enum { GAUGES_EVERY_MS = 1000 };
+
+static void set(struct mr_stage *stage, const char *name, const char *help, double value)
+{
+    mr_metric_set(mr_metrics_gauge(stage->env.metrics, name, help, &(struct mr_label){"stage", stage->spec.name}, 1),
+                  value);
+}
+
+/* The age is that in the input topic, so that it grows with a backlog too. */
+static void show_unresolved(struct mr_stage *stage)
+{
+    uint64_t count = 0;
+    const int64_t now_ms = mr_stage_now_ms(stage);
+    int64_t oldest_ms = now_ms;
+    for (size_t i = 0; i < MR_ITEM_BUCKETS; i++) {
+        for (const struct item *item = stage->items[i]; item != NULL; item = item->hash_next) {
+            count++;
+            const int64_t written_ms = item->record.timestamp_ms; /* 0: the log does not say */
+            oldest_ms = written_ms > 0 && written_ms < oldest_ms ? written_ms : oldest_ms;
+        }
+    }
+    set(stage, "millrace_unresolved_records", "Records that were read and are not resolved.", (double)count);
+    set(stage, "millrace_oldest_unresolved_seconds", "How long the oldest of them has been in its topic.",
+        (double)(now_ms - oldest_ms) / 1e3);
+}
+
+static void show_parked(struct mr_stage *stage)
+{
+    uint64_t models = 0;
+    uint64_t records = 0;
+    for (const struct lane *lane = stage->parked_first; lane != NULL; lane = lane->parked_next) {
+        models += lane->park.count > 0 ? 1 : 0;
+        records += lane->park.count;
+    }
+    set(stage, "millrace_parked_models", "Models whose records wait for a retry.", (double)models);
+    set(stage, "millrace_parked_records", "Records that wait for a retry.", (double)records);
+}
+
+void mr_stage_gauges(struct mr_stage *stage)
+{
+    const int64_t ticks = mr_stage_ticks_ms(stage);
+    if (ticks < stage->gauges_due_ms) {
+        return;
+    }
+    stage->gauges_due_ms = ticks + GAUGES_EVERY_MS;
+    show_unresolved(stage);
+    if (stage->spec.retry_topic != NULL) {
+        show_parked(stage);
+    }
+}
