@@ -75,8 +75,6 @@ dir=$kafka_dir
 
 if [ ! -e "$dir/cluster" ]; then
   [ "$verb" = start ] && [ -z "$number" ] || die "$EXIT_FAILED" "there is no Apache Kafka in $dir"
-  ensure_packages kafka
-  kafka_jars "$version"
   kafka_make "$dir" "$brokers" "$version" "$security" "${settings[@]}"
 elif [ ${#options[@]} -gt 0 ]; then
   die "$EXIT_USAGE" "the brokers in $dir are made already: ${options[0]} is for new ones"
