@@ -8,7 +8,7 @@
 
 enum { BROKER_WAIT_MS = 5000, READ_WAIT_MS = 5000, SETTINGS_MAX = 65536 };
 
-static struct mr_error read_settings(const char *path, char **ret_text)
+struct mr_error cli_read_settings(const char *path, char **ret_text)
 {
     *ret_text = NULL;
     if (path[0] == '\0') {
@@ -35,7 +35,7 @@ static struct mr_error open_log(const struct cli_brokers *brokers, bool developm
                                 struct mr_log **ret_log)
 {
     char *settings = NULL;
-    MR_TRY(read_settings(brokers->settings_file, &settings));
+    MR_TRY(cli_read_settings(brokers->settings_file, &settings));
     const struct mr_log_kafka_config config = {
         .brokers = brokers->list,
         .settings = settings,
@@ -55,18 +55,27 @@ static struct mr_error open_log(const struct cli_brokers *brokers, bool developm
 static struct mr_error is_development(const struct cli_brokers *brokers, bool *ret_is)
 {
     char *settings = NULL;
-    MR_TRY(read_settings(brokers->settings_file, &settings));
+    MR_TRY(cli_read_settings(brokers->settings_file, &settings));
     const struct mr_error error = mr_log_kafka_is_development(brokers->list, settings, BROKER_WAIT_MS, ret_is);
     free(settings);
     return error;
 }
 
-struct mr_error cli_session_open(const struct cli_brokers *brokers, enum cli_purpose purpose,
-                                 struct cli_session *ret_session)
+struct mr_error cli_session_connect(const struct cli_brokers *brokers, enum cli_purpose purpose,
+                                    struct cli_session *ret_session)
 {
     struct cli_session session = {.log = NULL};
     MR_TRY(is_development(brokers, &session.development));
     MR_TRY(open_log(brokers, session.development, purpose != CLI_READ, NULL, &session.log));
+    *ret_session = session;
+    return mr_ok();
+}
+
+struct mr_error cli_session_open(const struct cli_brokers *brokers, enum cli_purpose purpose,
+                                 struct cli_session *ret_session)
+{
+    struct cli_session session;
+    MR_TRY(cli_session_connect(brokers, purpose, &session));
     const struct mr_error error = mr_deployment_read(session.log, &session.deployment);
     if (mr_failed(error)) {
         cli_session_close(&session);

@@ -22,6 +22,11 @@ enum cli_purpose {
 /* The error says which brokers did not answer. */
 MR_MUST_USE struct mr_error cli_session_open(const struct cli_brokers *brokers, enum cli_purpose purpose,
                                              struct cli_session *ret_session);
+/* The same without the deployment, which need not be there. */
+MR_MUST_USE struct mr_error cli_session_connect(const struct cli_brokers *brokers, enum cli_purpose purpose,
+                                                struct cli_session *ret_session);
+/* The text of a file of librdkafka settings, which the caller frees; NULL for the path "". */
+MR_MUST_USE struct mr_error cli_read_settings(const char *path, char **ret_text);
 /* A second connection beside the first, to ask for a group's committed offsets; nothing of the group is changed. */
 MR_MUST_USE struct mr_error cli_session_group(const struct cli_session *first, const struct cli_brokers *brokers,
                                               const char *group, struct mr_log **ret_log);

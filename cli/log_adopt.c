@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DELIVERY_WAIT_MS = 30000, POLL_MS = 100 };
+enum { DELIVERY_WAIT_MS = 30000 };
 
 struct adopt_config {
     struct cli_brokers brokers;
@@ -90,37 +90,6 @@ static struct mr_error adopt(struct cli_session *session, const struct mr_head *
     return mr_ok();
 }
 
-static struct mr_error deliver(struct mr_log *log, const struct mr_log_output *output)
-{
-    MR_TRY(log->ops->produce(log, output));
-    for (int waited = 0; waited < DELIVERY_WAIT_MS; waited += POLL_MS) {
-        const struct mr_log_event event = log->ops->poll(log, POLL_MS);
-        if (event.kind == MR_LOG_EVENT_DELIVERED) {
-            return mr_ok();
-        }
-        if (event.kind == MR_LOG_EVENT_DELIVERY_FAILED) {
-            return event.of.delivery_failed.error;
-        }
-    }
-    return mr_error_make(MR_ERROR_TRANSIENT, "timeout", 0, "the brokers did not acknowledge the deployment's record");
-}
-
-static struct mr_error write_deployment(struct cli_session *session)
-{
-    struct mr_buffer value = {0};
-    MR_TRY(mr_deployment_encode(&session->deployment, &value));
-    const struct mr_log_output output = {
-        .topic = MR_TOPIC_DEPLOYMENT,
-        .has_key = true,
-        .key = mr_bytes_of_text("deployment"),
-        .has_value = true,
-        .value = mr_buffer_view(&value),
-    };
-    const struct mr_error error = deliver(session->log, &output);
-    mr_buffer_deinit(&value);
-    return error;
-}
-
 /* Offsets that were committed in the log before, and lie beyond the end of this one, begin anew. */
 static struct mr_error rewind_topic(struct mr_log *log, const char *topic, uint32_t partitions, uint64_t *rewound)
 {
@@ -163,7 +132,7 @@ static struct mr_error carry_out(const struct adopt_config *config, struct cli_s
     MR_TRY(cli_session_open(&config->brokers, CLI_READ_WRITE, session));
     MR_TRY(adopt(session, &head, &changed, &is_this));
     if (changed) {
-        MR_TRY(write_deployment(session));
+        MR_TRY(mr_deployment_append(session->log, &session->deployment, MR_DEPLOYMENT_REPLACED, DELIVERY_WAIT_MS));
     }
     MR_TRY(progress_open(progress, session, &config->brokers));
     MR_TRY(rewind_groups(progress, session->deployment.partitions, &rewound));

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-enum { DEPLOYMENT_WAIT_MS = 5000 };
+#define KEY_REPLACED "deployment"
+
+enum { DEPLOYMENT_WAIT_MS = 5000, POLL_MS = 100 };
 
 const char *const mr_topics[] = {
     MR_TOPIC_SUBMITTED,
@@ -98,17 +100,12 @@ struct mr_error mr_deployment_decode(struct mr_bytes value, struct mr_deployment
     return error;
 }
 
-static struct mr_error no_deployment(void)
+/* The value that counts, below `high`. A compacted topic keeps its last record, so that one is always there to be read;
+ * it keeps the first of a creation too, for the keys of these differ. */
+static struct mr_error value_that_counts(struct mr_log *log, struct mr_log_reader *reader, uint64_t high,
+                                         bool *ret_some, struct mr_buffer *value)
 {
-    return mr_error_make(MR_ERROR_REJECT, "no_deployment", 0, "%s is missing or empty: create Millrace's topics first",
-                         MR_TOPIC_DEPLOYMENT);
-}
-
-/* The last value below `high`; a compacted topic keeps its last record, so it is always there to be read. */
-static struct mr_error last_value(struct mr_log *log, struct mr_log_reader *reader, uint64_t high,
-                                  struct mr_buffer *ret_value)
-{
-    bool found = false;
+    *ret_some = false;
     for (bool at_end = false; !at_end;) {
         struct mr_log_record record;
         bool some = false;
@@ -117,45 +114,63 @@ static struct mr_error last_value(struct mr_log *log, struct mr_log_reader *read
             return mr_error_make(MR_ERROR_TRANSIENT, "broker_unavailable", 0, "%s could not be read to its end",
                                  MR_TOPIC_DEPLOYMENT);
         }
-        if (record.has_value) {
-            ret_value->size = 0;
-            MR_TRY(mr_buffer_append(ret_value, record.value.data, record.value.size));
+        const bool replaces = record.has_key && mr_bytes_equal(record.key, mr_bytes_of_text(KEY_REPLACED));
+        if (record.has_value && (replaces || !*ret_some)) {
+            value->size = 0;
+            MR_TRY(mr_buffer_append(value, record.value.data, record.value.size));
         }
-        found = record.has_value;
+        *ret_some = replaces ? record.has_value : *ret_some || record.has_value;
         at_end = record.offset + 1 >= high;
     }
-    return found ? mr_ok() : no_deployment();
+    return mr_ok();
 }
 
-static struct mr_error deployment_fetch(struct mr_log *log, struct mr_deployment *ret_deployment)
+static struct mr_error deployment_fetch(struct mr_log *log, bool *ret_some, struct mr_deployment *ret_deployment)
 {
     uint64_t low, high;
+    bool some = false;
     MR_TRY(log->ops->watermarks(log, MR_TOPIC_DEPLOYMENT, 0, &low, &high));
     if (low == high) {
-        return no_deployment();
+        *ret_some = false;
+        return mr_ok();
     }
     struct mr_log_reader *reader;
     MR_TRY(log->ops->reader_open(log, MR_TOPIC_DEPLOYMENT, 0, low, &reader));
     struct mr_buffer value = {0};
-    struct mr_error error = last_value(log, reader, high, &value);
-    if (!mr_failed(error)) {
+    struct mr_error error = value_that_counts(log, reader, high, &some, &value);
+    if (!mr_failed(error) && some) {
         error = mr_deployment_decode(mr_buffer_view(&value), ret_deployment);
     }
     mr_buffer_deinit(&value);
     log->ops->reader_close(log, reader);
+    *ret_some = !mr_failed(error) && some;
     return error;
+}
+
+struct mr_error mr_deployment_find(struct mr_log *log, bool *ret_some, struct mr_deployment *ret_deployment)
+{
+    uint32_t count;
+    const struct mr_error missing = log->ops->partition_count(log, MR_TOPIC_DEPLOYMENT, &count);
+    if (missing.kind == MR_ERROR_REJECT) {
+        *ret_some = false;
+        return mr_ok();
+    }
+    MR_TRY(missing);
+    return deployment_fetch(log, ret_some, ret_deployment);
 }
 
 struct mr_error mr_deployment_read(struct mr_log *log, struct mr_deployment *ret_deployment)
 {
-    uint32_t count;
-    const struct mr_error missing = log->ops->partition_count(log, MR_TOPIC_DEPLOYMENT, &count);
-    if (mr_failed(missing)) {
-        return missing.kind == MR_ERROR_REJECT ? no_deployment() : missing;
-    }
     struct mr_deployment found;
-    MR_TRY(deployment_fetch(log, &found));
+    bool some;
+    MR_TRY(mr_deployment_find(log, &some, &found));
+    if (!some) {
+        return mr_error_make(MR_ERROR_REJECT, "no_deployment", 0,
+                             "%s is missing or empty: create Millrace's topics first (millrace topics create)",
+                             MR_TOPIC_DEPLOYMENT);
+    }
     for (size_t i = 0; mr_topics[i] != NULL; i++) {
+        uint32_t count;
         MR_TRY(log->ops->partition_count(log, mr_topics[i], &count));
         if (count != found.partitions) {
             return mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0, "%s has %u partitions, the deployment has %u",
@@ -164,4 +179,45 @@ struct mr_error mr_deployment_read(struct mr_log *log, struct mr_deployment *ret
     }
     *ret_deployment = found;
     return mr_ok();
+}
+
+/* ---- Writing ---------------------------------------------------------------------------------------------- */
+
+static struct mr_error delivered(struct mr_log *log, uint32_t wait_ms)
+{
+    for (uint32_t waited_ms = 0; waited_ms < wait_ms; waited_ms += POLL_MS) {
+        const struct mr_log_event event = log->ops->poll(log, POLL_MS);
+        if (event.kind == MR_LOG_EVENT_DELIVERED) {
+            return mr_ok();
+        }
+        if (event.kind == MR_LOG_EVENT_DELIVERY_FAILED) {
+            return event.of.delivery_failed.error;
+        }
+        if (event.kind == MR_LOG_EVENT_FAILED) {
+            return event.of.error;
+        }
+    }
+    return mr_error_make(MR_ERROR_UNKNOWN, "timeout", 0, "no broker acknowledged the record in %s: run it again",
+                         MR_TOPIC_DEPLOYMENT);
+}
+
+struct mr_error mr_deployment_append(struct mr_log *log, const struct mr_deployment *deployment,
+                                     enum mr_deployment_record kind, uint32_t wait_ms)
+{
+    char key[2 * MR_LOG_ID_SIZE + 1];
+    struct mr_buffer value = {0};
+    mr_hex(mr_bytes_of(deployment->log_id.bytes, MR_LOG_ID_SIZE), key);
+    struct mr_error error = mr_deployment_encode(deployment, &value);
+    if (!mr_failed(error)) {
+        const struct mr_log_output output = {
+            .topic = MR_TOPIC_DEPLOYMENT,
+            .has_key = true,
+            .has_value = true,
+            .key = mr_bytes_of_text(kind == MR_DEPLOYMENT_REPLACED ? KEY_REPLACED : key),
+            .value = mr_buffer_view(&value),
+        };
+        error = log->ops->produce(log, &output);
+    }
+    mr_buffer_deinit(&value);
+    return mr_failed(error) ? error : delivered(log, wait_ms);
 }

@@ -117,39 +117,10 @@ static struct mr_error adopt(const char *text, struct mr_deployment *deployment)
     return mr_ok();
 }
 
-static struct mr_error delivered(struct mr_log *log)
-{
-    const struct mr_clock clock = mr_clock_system();
-    const int64_t deadline_us = mr_clock_monotonic_us(&clock) + (int64_t)DELIVERY_WAIT_MS * 1000;
-    while (mr_clock_monotonic_us(&clock) < deadline_us) {
-        const struct mr_log_event event = log->ops->poll(log, LOOK_EVERY_MS);
-        if (event.kind == MR_LOG_EVENT_DELIVERED) {
-            return mr_ok();
-        }
-        if (event.kind == MR_LOG_EVENT_DELIVERY_FAILED) {
-            return event.of.delivery_failed.error;
-        }
-    }
-    return mr_error_make(MR_ERROR_FATAL, "mock_failed", 0, "the deployment's record was not acknowledged");
-}
-
 static struct mr_error write_deployment(struct devbroker *broker)
 {
     MR_TRY(mr_random(broker->deployment.log_id.bytes, MR_LOG_ID_SIZE));
-    struct mr_buffer value = {0};
-    struct mr_error error = mr_deployment_encode(&broker->deployment, &value);
-    if (!mr_failed(error)) {
-        const struct mr_log_output output = {
-            .topic = MR_TOPIC_DEPLOYMENT,
-            .has_key = true,
-            .has_value = true,
-            .key = mr_bytes_of_text("deployment"),
-            .value = mr_buffer_view(&value),
-        };
-        error = broker->log->ops->produce(broker->log, &output);
-    }
-    mr_buffer_deinit(&value);
-    return mr_failed(error) ? error : delivered(broker->log);
+    return mr_deployment_append(broker->log, &broker->deployment, MR_DEPLOYMENT_CREATED, DELIVERY_WAIT_MS);
 }
 
 static struct mr_error start(struct devbroker *broker)

@@ -39,11 +39,23 @@ struct mr_deployment {
 MR_MUST_USE bool mr_deployment_place(const struct mr_deployment *deployment, const struct mr_log_id *log_id,
                                      size_t *ret_place);
 
-/* Reads the last record of millrace.deployment.v1 and checks that every topic has that many partitions. REJECT
- * "no_deployment" when there is none, "log_discontinuity" when the counts differ, TRANSIENT when the broker does not
- * answer. */
+/* What a record of millrace.deployment.v1 says; by its key. */
+enum mr_deployment_record {
+    MR_DEPLOYMENT_CREATED = 1, /* the log id: counts if it is the first of them, and none of the other kind is there */
+    MR_DEPLOYMENT_REPLACED,    /* "deployment": the last of them counts (millrace log adopt) */
+};
+
+/* The record that counts. *ret_some false: there is none, or no such topic. TRANSIENT when the broker does not answer;
+ * REJECT "bad_deployment". */
+MR_MUST_USE struct mr_error mr_deployment_find(struct mr_log *log, bool *ret_some,
+                                               struct mr_deployment *ret_deployment);
+/* The same, and checks that every topic has that many partitions. REJECT "no_deployment" when there is none,
+ * "log_discontinuity" when the counts differ. */
 MR_MUST_USE struct mr_error mr_deployment_read(struct mr_log *log, struct mr_deployment *ret_deployment);
-/* The value of the deployment's record; its key is "deployment". */
+/* Appends a record and waits until it is acknowledged; nothing else may be in flight in the log. UNKNOWN when it was
+ * not within wait_ms: it may get there yet. */
+MR_MUST_USE struct mr_error mr_deployment_append(struct mr_log *log, const struct mr_deployment *deployment,
+                                                 enum mr_deployment_record kind, uint32_t wait_ms);
 MR_MUST_USE struct mr_error mr_deployment_encode(const struct mr_deployment *deployment, struct mr_buffer *ret_value);
 MR_MUST_USE struct mr_error mr_deployment_decode(struct mr_bytes value, struct mr_deployment *ret_deployment);
 
