@@ -1,6 +1,8 @@
-# Sourced by the end-to-end tests: a stack in a temporary folder, built in $MILLRACE_BIN.
+# Sourced by the end-to-end tests: a stack in a temporary folder, built in $MILLRACE_BIN. Its broker is the development
+# broker, or $MILLRACE_TEST_BROKER.
 source "$(dirname "${BASH_SOURCE[0]}")/../../tools/dev/lib/common.bash"
 source "$root/tools/dev/lib/stack.bash"
+stack_broker=${MILLRACE_TEST_BROKER:-dev}
 millrace=$bin/millrace
 e2e=$root/tests/e2e
 readonly millrace e2e

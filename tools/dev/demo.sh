@@ -4,12 +4,12 @@
 #   --dir DIR      keeps everything in DIR (stack, logs, store); default: a temporary folder, removed at the end
 #   --threads N    threads of train (default: MILLRACE_THREADS, else the number of cores)
 #   --device D     where training runs; cpu is what there is (the default)
+#   --broker B     dev, the development broker (the default), or kafka, Apache Kafka in DIR/kafka
 #
 # It exits 0 only if every version verifies, the held-out prices are within 10 bp of spot of Black-Scholes (root mean
 # square), and the last version, trained again from the log, has the same bytes.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
-source "$root/tools/dev/lib/packages.bash"
 source "$root/tools/dev/lib/stack.bash"
 help_if_asked "$@"
 
@@ -20,12 +20,13 @@ readonly limit_bp=10 patience_s=300
 dir='' threads='' device=cpu keep=true
 while [ $# -gt 0 ]; do
   case $1 in
-    --dir | --threads | --device)
+    --dir | --threads | --device | --broker)
       needs_value "$@"
       case $1 in
         --dir) dir=$2 ;;
         --threads) threads=$2 ;;
         --device) device=$2 ;;
+        --broker) stack_broker=$2 ;;
       esac
       shift 2
       ;;
@@ -34,6 +35,11 @@ while [ $# -gt 0 ]; do
 done
 case $threads in
   *[!0-9]*) die "$EXIT_USAGE" "--threads is a number" ;;
+esac
+case $stack_broker in
+  dev) about_broker='a development broker (in memory, for trying out)' ;;
+  kafka) about_broker='Apache Kafka' ;;
+  *) die "$EXIT_USAGE" "--broker is dev or kafka, not '$stack_broker'" ;;
 esac
 
 bash "$root/tools/dev/build.sh"
@@ -103,7 +109,7 @@ section "the embedded stack"
 stack_up "$dir" "$device" "$threads" false
 brokers=$(head -n 1 "$dir/run/bootstrap")
 readonly brokers
-say "ready in $(($(date +%s) - started)) s: ${services[*]}, Redis, and a development broker (in memory, for trying out)"
+say "ready in $(($(date +%s) - started)) s: ${services[*]}, Redis, and $about_broker"
 
 section "a run that learns European options from simulated paths, $last_step batches of $batch_rows contracts"
 contracts 20260505 "$held_out" >"$dir/held_out.csv"

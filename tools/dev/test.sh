@@ -3,6 +3,7 @@
 #
 #   --label L      only the tests with this label: unit, property, integration, e2e, schema, style, ...
 #   --quick        only those that start no server: unit, property, compute, schema, style
+#   --offline      without those on Apache Kafka, which comes from Maven Central; it names what it left out
 #   --preset NAME  gcc (the default), clang, asan or tsan; or all: gcc, clang, asan and tsan in turn
 #
 # gcc runs everything. The others leave out what a compiler does not change: style, schema, and e2e. The tsan preset
@@ -14,6 +15,8 @@ help_if_asked "$@"
 
 presets=(gcc)
 selection=()
+kafka=true
+offline=false
 while [ $# -gt 0 ]; do
   case $1 in
     --label)
@@ -23,6 +26,12 @@ while [ $# -gt 0 ]; do
       ;;
     --quick)
       selection=(-L '^(unit|property|compute|schema|style)$')
+      kafka=false
+      shift
+      ;;
+    --offline)
+      offline=true
+      kafka=false
       shift
       ;;
     --preset)
@@ -38,6 +47,7 @@ while [ $# -gt 0 ]; do
   esac
 done
 ensure_packages test
+if $kafka; then ensure_packages kafka; fi
 
 passed=0 failed=0 skipped=0
 # count PRESET: adds what CTest's report says; a broken or absent report counts as a failure.
@@ -57,6 +67,12 @@ count() {
   passed=$((passed + of[tests] - of[failures] - of[skipped] - of[disabled]))
 }
 
+# kafka_tests PRESET: the names of those selected tests that need Apache Kafka, one a line.
+kafka_tests() {
+  (cd "$root" && ctest --preset "$1" --show-only -L '^kafka$' "${selection[@]}") |
+    sed -n 's/^ *Test *#[0-9]*: *//p'
+}
+
 for preset in "${presets[@]}"; do
   say "== $preset: build"
   if ! build_preset "$preset"; then
@@ -66,9 +82,19 @@ for preset in "${presets[@]}"; do
   fi
   say "== $preset: test"
   rm -f "$build/tests-$preset.xml"
+  without=()
+  if $offline; then
+    mapfile -t left_out < <(kafka_tests "$preset")
+    if [ ${#left_out[@]} -gt 0 ]; then
+      skipped=$((skipped + ${#left_out[@]}))
+      say "left out, since they need Apache Kafka (--offline):" "${left_out[@]}"
+      # By name: a second exclusion by label would leave out only what the preset's own does too.
+      without=(-E "^($(IFS='|' && printf '%s' "${left_out[*]//./\\.}"))\$")
+    fi
+  fi
   status=0
   (cd "$root" && ctest --preset "$preset" --parallel "$(nproc)" --output-junit "$build/tests-$preset.xml" \
-    "${selection[@]}") || status=$?
+    "${selection[@]}" "${without[@]}") || status=$?
   before=$failed
   count "$preset"
   if [ "$status" -ne 0 ] && [ "$failed" -eq "$before" ]; then

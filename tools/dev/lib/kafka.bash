@@ -251,6 +251,7 @@ kafka_launch() {
   kafka_java "$1" -Xms256m "-Xmx$most" -XX:+ExitOnOutOfMemoryError "${@:3}" -- kafka.Kafka "$1/broker-$2.properties"
   setsid "${java[@]}" </dev/null >>"$1/broker-$2.log" 2>&1 &
   printf '%s\n' $! >"$1/broker-$2.pid"
+  disown # who waits for all jobs does not wait for it
 }
 
 # kafka_sees DIR N NUMBER...: whether broker N answers that those brokers are there.
