@@ -79,12 +79,15 @@ install_packages() {
   "${as_root[@]}" apt-get update -qq
   without_services "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y -qq --no-install-recommends "${missing[@]}"
-  case " ${missing[*]} " in
-    *" redis-server "*)
-      # Nor at the next boot: it came for its program alone.
-      if [ -d /run/systemd/system ]; then "${as_root[@]}" systemctl disable --quiet redis-server; fi
-      ;;
-  esac
+  local server
+  for server in redis-server prometheus; do
+    case " ${missing[*]} " in
+      *" $server "*)
+        # Nor at the next boot: it came for its programs alone.
+        if [ -d /run/systemd/system ]; then "${as_root[@]}" systemctl disable --quiet "$server"; fi
+        ;;
+    esac
+  done
 }
 
 install_beside_packages() {

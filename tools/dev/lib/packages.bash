@@ -8,7 +8,10 @@ readonly -a packages_for_build=(
   redis-server jq
 )
 # To run every test under every preset, and the checks of style and schemas.
-readonly -a packages_for_tests=(check clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm)
+readonly -a packages_for_tests=(
+  check clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm
+  docker-compose prometheus python3-yaml
+)
 # To run Apache Kafka. The jars come by Maven: kafka.bash.
 readonly -a packages_for_kafka=(openjdk-17-jre-headless maven kcat jq openssl)
 
