@@ -20,6 +20,7 @@ const char *const mr_topics[] = {
     MR_TOPIC_RETRIES_INGEST,
     MR_TOPIC_RETRIES_VALIDATE,
     MR_TOPIC_DEADLETTERS,
+    MR_TOPIC_FOLDS,
     NULL,
 };
 

@@ -16,7 +16,8 @@ enum setting {
     IN_SYNC_REPLICAS,
     TIMESTAMPS,
     UNCLEAN_ELECTION,
-    COMPRESSION
+    COMPRESSION,
+    SEGMENT_BYTES
 };
 
 const char *const mr_topic_setting_names[MR_TOPIC_SETTINGS_COUNT] = {
@@ -28,6 +29,7 @@ const char *const mr_topic_setting_names[MR_TOPIC_SETTINGS_COUNT] = {
     [TIMESTAMPS] = "message.timestamp.type",
     [UNCLEAN_ELECTION] = "unclean.leader.election.enable",
     [COMPRESSION] = "compression.type",
+    [SEGMENT_BYTES] = "segment.bytes",
 };
 
 const char *mr_topic_name(size_t index)
@@ -59,7 +61,8 @@ void mr_topic_plan_values(const struct mr_topics_plan *plan, size_t index, struc
     const bool submitted = strcmp(topic, MR_TOPIC_SUBMITTED) == 0;
     struct mr_topic_values values;
     memset(&values, 0, sizeof values);
-    set(&values, CLEANUP, strcmp(topic, MR_TOPIC_DEPLOYMENT) == 0 ? "compact" : "delete");
+    const bool folds = strcmp(topic, MR_TOPIC_FOLDS) == 0;
+    set(&values, CLEANUP, folds || strcmp(topic, MR_TOPIC_DEPLOYMENT) == 0 ? "compact" : "delete");
     set(&values, RETENTION_MS, "-1");
     set(&values, RETENTION_BYTES, "-1");
     (void)snprintf(values.text[BATCH_BYTES], MR_TOPIC_VALUE_SIZE, "%d",
@@ -70,6 +73,8 @@ void mr_topic_plan_values(const struct mr_topics_plan *plan, size_t index, struc
     /* The brokers measure a batch as it is stored: compressed, it could unfold to a record that no dead letter holds.
      */
     set(&values, COMPRESSION, submitted ? "uncompressed" : "producer");
+    /* The segment that is written to is never compacted, and who starts reads all of it: small for what is read so. */
+    set(&values, SEGMENT_BYTES, folds ? "16777216" : "1073741824");
     if (submitted) {
         set_hours(&values, plan->submitted_retention_hours);
     } else if (strcmp(topic, MR_TOPIC_VALIDATED) == 0) {

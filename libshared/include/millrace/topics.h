@@ -16,6 +16,7 @@
 #define MR_TOPIC_RETRIES_INGEST "millrace.retries.ingest.v1"
 #define MR_TOPIC_RETRIES_VALIDATE "millrace.retries.validate.v1"
 #define MR_TOPIC_DEADLETTERS "millrace.deadletters.v1"
+#define MR_TOPIC_FOLDS "millrace.folds.v1"
 #define MR_TOPIC_DEPLOYMENT "millrace.deployment.v1"
 
 /* Every topic but the deployment's, in the order above; NULL ends it. */

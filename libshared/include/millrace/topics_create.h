@@ -23,8 +23,8 @@
 /* ---- What a topic should be. Pure. ------------------------------------------------------------------------ */
 
 enum {
-    MR_TOPICS_COUNT = 13, /* mr_topics, and the deployment's as the last */
-    MR_TOPIC_SETTINGS_COUNT = 8,
+    MR_TOPICS_COUNT = 14, /* mr_topics, and the deployment's as the last */
+    MR_TOPIC_SETTINGS_COUNT = 9,
     MR_TOPIC_VALUE_SIZE = 24,
     /* Services' producers write at most 4 MiB (log_kafka); the batch around a record takes some more. */
     MR_TOPIC_BATCH_BYTES_MAX = 4194304 + 65536,
