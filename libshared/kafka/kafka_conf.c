@@ -146,8 +146,8 @@ static struct mr_error set_bounds(rd_kafka_conf_t *conf, const struct mr_log_kaf
     }
     MR_TRY(set(conf, "fetch.wait.max.ms", fetch_wait_ms(config, role)));
     MR_TRY(set(conf, "queued.min.messages", "10000"));
-    MR_TRY(set(conf, "fetch.message.max.bytes", "1048576"));
-    return set(conf, "queued.max.messages.kbytes", role == KAFKA_ROLE_READER ? "4096" : "8192");
+    MR_TRY(set(conf, "fetch.message.max.bytes", "262144"));
+    return set(conf, "queued.max.messages.kbytes", "1024");
 }
 
 static int events_of(enum kafka_role role)

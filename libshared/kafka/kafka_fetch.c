@@ -25,9 +25,24 @@ static struct kafka_fetch *find(const struct kafka_fetcher *fetcher, const char 
     return f;
 }
 
-/* Returns when librdkafka has dropped what it had fetched ahead. */
+/* The next record that was fetched; NULL: none is here. */
+static rd_kafka_message_t *take(struct kafka_fetch *fetch)
+{
+    if (fetch->taken_at == fetch->taken_end) {
+        const ssize_t count =
+            rd_kafka_consume_batch(fetch->topic, (int32_t)fetch->partition, 0, fetch->taken, KAFKA_TAKEN_MAX);
+        fetch->taken_at = 0;
+        fetch->taken_end = count > 0 ? (size_t)count : 0;
+    }
+    return fetch->taken_at < fetch->taken_end ? fetch->taken[fetch->taken_at++] : NULL;
+}
+
+/* Returns when all that was fetched ahead is dropped. */
 static void stop(struct kafka_fetch *fetch)
 {
+    while (fetch->taken_at < fetch->taken_end) {
+        rd_kafka_message_destroy(fetch->taken[fetch->taken_at++]);
+    }
     if (fetch->started) {
         (void)rd_kafka_consume_stop(fetch->topic, (int32_t)fetch->partition);
         fetch->started = false;
@@ -186,7 +201,7 @@ static bool error_event(struct kafka_fetch *fetch, rd_kafka_message_t *message, 
 static bool partition_event(struct kafka_log *self, struct kafka_fetch *fetch, struct mr_log_event *ret_event)
 {
     while (fetch->started && !fetch->paused) {
-        rd_kafka_message_t *const message = rd_kafka_consume(fetch->topic, (int32_t)fetch->partition, 0);
+        rd_kafka_message_t *const message = take(fetch);
         if (message == NULL) {
             return false;
         }
@@ -210,6 +225,14 @@ static bool handle_event(struct kafka_log *self, struct mr_log_event *ret_event)
         rd_kafka_event_destroy(event);
     }
     return tell;
+}
+
+/* Records that are taken already come before any look at a queue. */
+bool kafka_taken_event(struct kafka_log *self, struct mr_log_event *ret_event)
+{
+    struct kafka_fetch *const fetch = self->fetcher.turn;
+    return fetch != NULL && fetch->taken_at < fetch->taken_end && self->group.membership != KAFKA_MEMBERSHIP_REVOKED &&
+           partition_event(self, fetch, ret_event);
 }
 
 bool kafka_fetcher_event(struct kafka_log *self, struct mr_log_event *ret_event)

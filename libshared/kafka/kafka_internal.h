@@ -68,12 +68,17 @@ struct kafka_producer {
     uint64_t in_flight;
 };
 
+enum { KAFKA_TAKEN_MAX = 64 };
+
 struct kafka_fetch {
     struct kafka_fetch *next;
     rd_kafka_topic_t *topic;
     rd_kafka_queue_t *queue;
     uint32_t partition;
     bool started, paused;
+    /* Taken from the queue in one go, since each look at it costs more than a record does; handed out one by one. */
+    rd_kafka_message_t *taken[KAFKA_TAKEN_MAX];
+    size_t taken_at, taken_end;
 };
 
 /* Every fetched partition has a queue of its own, bounded by librdkafka; a paused one is merely not read. */
@@ -157,6 +162,7 @@ uint64_t kafka_in_flight(struct mr_log *log);
 
 MR_MUST_USE struct mr_error kafka_fetcher_open(struct kafka_log *self);
 void kafka_fetcher_close(struct kafka_log *self);
+bool kafka_taken_event(struct kafka_log *self, struct mr_log_event *ret_event);
 bool kafka_fetcher_event(struct kafka_log *self, struct mr_log_event *ret_event);
 void kafka_fetcher_stop_all(struct kafka_log *self);
 struct mr_error kafka_fetch(struct mr_log *log, const char *topic, uint32_t partition, uint64_t from);

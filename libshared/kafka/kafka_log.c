@@ -117,9 +117,12 @@ static void sleep_until_woken(const struct kafka_log *self, int wait_ms)
 static struct mr_log_event op_poll(struct mr_log *log, uint32_t wait_ms)
 {
     struct kafka_log *const self = kafka_of(log);
+    struct mr_log_event event;
+    if (kafka_taken_event(self, &event)) {
+        return event;
+    }
     const int64_t deadline_ms = kafka_now_ms() + wait_ms;
     for (;;) {
-        struct mr_log_event event;
         if (next_event(self, &event)) {
             return event;
         }

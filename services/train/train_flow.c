@@ -166,27 +166,6 @@ static void fold_done(void *self, struct mr_stage_job *base, struct mr_item *ite
     mr_stage_resume(effects->service->stage, item);
 }
 
-static struct mr_verdict start_fold(struct train_effects *effects, struct train_model *model, struct mr_item *item)
-{
-    struct train_item *state = item->state;
-    struct train_folding *folding = state->folding;
-    if (state->leased && !folding->has_record) {
-        const struct mr_error error = take_lease(effects, model, item);
-        if (mr_failed(error)) {
-            return failure(&error);
-        }
-    }
-    folding->fold = &model->fold;
-    folding->chain = model->chain;
-    folding->clock = effects->service->clock;
-    if (state->opens_run) {
-        train_model_take_room(effects, model);
-    }
-    state->on_worker = true;
-    train_job_start(effects, item, &folding->job, train_folding_run, fold_done);
-    return verdict_of(MR_VERDICT_BUSY, "Folding", "");
-}
-
 /* ---- The step
  * ------------------------------------------------------------------------------------------------------------ */
 
@@ -281,6 +260,39 @@ static struct mr_verdict after_fold(struct train_effects *effects, struct train_
         return settle(effects, model, item);
     }
     return failure(&error);
+}
+
+/* What is done before a worker has woken up is done here: a switch of threads costs more than a small step. */
+static bool is_short(const struct train_model *model, const struct train_folding *folding)
+{
+    uint64_t rows = folding->rows;
+    return (folding->leased || train_record_is_batch_in_memory(&folding->record, &rows)) &&
+           train_fold_is_short(&model->fold, rows);
+}
+
+static struct mr_verdict start_fold(struct train_effects *effects, struct train_model *model, struct mr_item *item)
+{
+    struct train_item *state = item->state;
+    struct train_folding *folding = state->folding;
+    if (state->leased && !folding->has_record) {
+        const struct mr_error error = take_lease(effects, model, item);
+        if (mr_failed(error)) {
+            return failure(&error);
+        }
+    }
+    folding->fold = &model->fold;
+    folding->chain = model->chain;
+    folding->clock = effects->service->clock;
+    if (state->opens_run) {
+        train_model_take_room(effects, model);
+    }
+    if (is_short(model, folding)) {
+        train_folding_run(&folding->job.base.job);
+        return after_fold(effects, model, item);
+    }
+    state->on_worker = true;
+    train_job_start(effects, item, &folding->job, train_folding_run, fold_done);
+    return verdict_of(MR_VERDICT_BUSY, "Folding", "");
 }
 
 /* ---- The whole

@@ -196,6 +196,11 @@ bool train_fold_wants(const struct train_fold *fold, enum train_event_kind kind,
     return step.decision.kind == TRAIN_DECISION_STEP || step.decision.kind == TRAIN_DECISION_OPEN_RUN;
 }
 
+bool train_fold_is_short(const struct train_fold *fold, uint64_t rows)
+{
+    return fold->model == NULL || fold->ops->step_is_short(fold->model, rows);
+}
+
 struct mr_error train_fold_apply(struct train_fold *fold, const struct train_input *input,
                                  struct train_outcome *ret_outcome)
 {

@@ -86,6 +86,8 @@ void train_outcome_deinit(struct train_outcome *outcome);
 
 /* Whether the record's tensors (of a batch), or the version to restart from (of a start), will be looked at. */
 MR_MUST_USE bool train_fold_wants(const struct train_fold *fold, enum train_event_kind kind, const char *run_id);
+/* Whether folding in a batch of that many rows takes no longer than handing it to another thread would. */
+MR_MUST_USE bool train_fold_is_short(const struct train_fold *fold, uint64_t rows);
 /* Folds one record in. An error is not an outcome: the fold is as it was when it is a REJECT (the record cannot be what
  * validate wrote), and of no more use when it is FATAL. */
 MR_MUST_USE struct mr_error train_fold_apply(struct train_fold *fold, const struct train_input *input,

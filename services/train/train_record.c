@@ -79,6 +79,25 @@ const char *train_record_batch_id(const struct train_record *record)
     return record->kind == TRAIN_EVENT_BATCH ? record->submitted->batch->batch_id : "";
 }
 
+static uint64_t rows_of(const Millrace__Batch__V1__Batch *batch)
+{
+    struct mr_batch_tensors tensors;
+    if (batch->payload_case == MILLRACE__BATCH__V1__BATCH__PAYLOAD_SOBOL_RANGE) {
+        return batch->sobol_range->count;
+    }
+    mr_batch_tensors_of(batch, &tensors);
+    return tensors.count > 0 && tensors.tensor[0]->n_shape > 0 ? tensors.tensor[0]->shape[0] : 0;
+}
+
+bool train_record_is_batch_in_memory(const struct train_record *record, uint64_t *ret_rows)
+{
+    if (record->kind != TRAIN_EVENT_BATCH || record->validated->n_copies > 0) {
+        return false;
+    }
+    *ret_rows = rows_of(record->submitted->batch);
+    return true;
+}
+
 /* ---- Payloads -------------------------------------------------------------------------------------------- */
 
 void train_loaded_deinit(struct train_loaded *loaded)
@@ -271,13 +290,10 @@ struct mr_error train_record_apply(const struct train_record *record, const stru
         const Millrace__Batch__V1__Batch *batch = record->submitted->batch;
         input.of.batch.batch_id = batch->batch_id;
         input.of.batch.sobol = batch->payload_case == MILLRACE__BATCH__V1__BATCH__PAYLOAD_SOBOL_RANGE;
+        input.of.batch.rows = rows_of(batch);
         if (input.of.batch.sobol) {
-            input.of.batch.rows = batch->sobol_range->count;
             input.of.batch.sobol_start = batch->sobol_range->start;
         } else {
-            struct mr_batch_tensors tensors;
-            mr_batch_tensors_of(batch, &tensors);
-            input.of.batch.rows = tensors.count > 0 && tensors.tensor[0]->n_shape > 0 ? tensors.tensor[0]->shape[0] : 0;
             input.of.batch.packed = mr_buffer_view(&loaded->packed);
         }
     } else {

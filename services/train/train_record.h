@@ -22,6 +22,9 @@ void train_record_deinit(struct train_record *record);
 const char *train_record_run_id(const struct train_record *record);
 const char *train_record_batch_id(const struct train_record *record); /* "" unless it is a BATCH */
 
+/* Whether all that the record holds is in memory, and it is a batch; *ret_rows: its rows, as far as it tells them. */
+MR_MUST_USE bool train_record_is_batch_in_memory(const struct train_record *record, uint64_t *ret_rows);
+
 /* What a record refers to, once it is in memory. Zeroed memory is an empty one. */
 struct train_loaded {
     struct mr_buffer packed; /* of a batch with tensors */

@@ -53,6 +53,9 @@ struct mr_engine_ops {
      * leaves the model as it was. Divergence is an outcome, not an error. */
     MR_MUST_USE struct mr_error (*step)(struct mr_model *model, const struct mr_batch *batch,
                                         struct mr_step_outcome *ret_outcome);
+    /* Whether a step over that many rows takes no longer than handing it to another thread would: tens of microseconds.
+     * Such a step waits for no other model's, so that a loop may run it itself. */
+    bool (*step_is_short)(const struct mr_model *model, uint64_t rows);
     /* A host copy of spec, step, samples, weights, moments and powers that another thread may encode while the model
      * steps on. The caller deinits it. */
     MR_MUST_USE struct mr_error (*snapshot)(struct mr_model *model, struct mr_checkpoint *ret_checkpoint);

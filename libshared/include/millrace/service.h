@@ -51,7 +51,7 @@ struct mr_service_config {
                     "Bytes of records in flight at most."),                                                            \
     MR_SERVICE_ROW_(type, "parked-max", parked_max, MR_OPTION_COUNT, "1000000", 1, 100000000, NULL,                    \
                     "Records of a partition that wait for a retry at most; then its input pauses."),                   \
-    MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "2", 0, 1000, NULL,                                 \
+    MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "5", 0, 1000, NULL,                                 \
                     "How long a produced record may wait for others.")
 #define MR_SERVICE_STORE_ROW(type)                                                                                     \
     MR_SERVICE_ROW_(type, "store", store, MR_OPTION_TEXT, NULL, 0, 0, NULL,                                            \

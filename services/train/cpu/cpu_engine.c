@@ -110,9 +110,9 @@ static struct mr_error model_step(struct mr_model *model, const struct mr_batch 
     if (batch->rows == 0) {
         return mr_error_make(MR_ERROR_REJECT, "batch_empty", 0, "a step needs at least one row");
     }
-    pthread_mutex_lock(&model->engine->mutex);
+    pthread_mutex_lock(&model->mutex);
     cpu_model_step(model, batch, ret_outcome);
-    pthread_mutex_unlock(&model->engine->mutex);
+    pthread_mutex_unlock(&model->mutex);
     return mr_ok();
 }
 
@@ -121,7 +121,7 @@ static struct mr_error model_snapshot(struct mr_model *model, struct mr_checkpoi
     struct mr_checkpoint checkpoint = {0};
     MR_TRY(mr_checkpoint_init(&checkpoint, &model->job.spec));
     const size_t size = checkpoint.parameters * sizeof(float);
-    pthread_mutex_lock(&model->engine->mutex);
+    pthread_mutex_lock(&model->mutex);
     memcpy(checkpoint.weights, model->now.weights, size);
     memcpy(checkpoint.first, model->now.first, size);
     memcpy(checkpoint.second, model->now.second, size);
@@ -129,7 +129,7 @@ static struct mr_error model_snapshot(struct mr_model *model, struct mr_checkpoi
     checkpoint.samples = model->samples;
     checkpoint.beta1_power = model->beta1_power;
     checkpoint.beta2_power = model->beta2_power;
-    pthread_mutex_unlock(&model->engine->mutex);
+    pthread_mutex_unlock(&model->mutex);
     *ret_checkpoint = checkpoint;
     return mr_ok();
 }
@@ -142,6 +142,7 @@ static const struct mr_engine_ops cpu_ops = {
     .model_load = model_load,
     .model_free = cpu_model_free,
     .step = model_step,
+    .step_is_short = cpu_model_step_is_short,
     .snapshot = model_snapshot,
     .close = engine_close,
 };

@@ -103,7 +103,7 @@ static void cut_room(const struct cpu_job *job, struct cutter *cutter, struct cp
                               &ret_room->cosine,  &ret_room->turn_sine, &ret_room->turn_cosine};
     for (size_t i = 0; i < MR_COUNT_OF(chunks); i++) {
         /* Apart by more than 4 KiB: equal low address bits of loads and stores would stall each other. */
-        *chunks[i] = cut(cutter, MR_CHUNK_PATHS + 80);
+        *chunks[i] = cut(cutter, job->spec.job == MR_JOB_PRICING ? MR_CHUNK_PATHS + 80 : 0);
     }
     ret_room->sums = cut(cutter, 2 * outputs);
     ret_room->cosine_tree = cut_tree(cutter, outputs);
@@ -141,6 +141,10 @@ static bool alloc_parts(struct mr_model *model, const struct mr_run_spec *spec)
         return false;
     }
     const uint64_t parameters = model->job.network.parameters;
+    model->room = calloc(model->engine->threads, sizeof *model->room);
+    if (model->room == NULL) {
+        return false;
+    }
     for (uint32_t i = 0; i < model->engine->threads; i++) {
         if (!alloc_room(&model->job, &model->room[i])) {
             return false;
@@ -157,6 +161,7 @@ struct mr_error cpu_model_alloc(struct mr_engine *engine, const struct mr_run_sp
     struct mr_model *model = calloc(1, sizeof *model);
     if (model != NULL) {
         model->engine = engine;
+        pthread_mutex_init(&model->mutex, NULL);
         if (alloc_parts(model, spec)) {
             *ret_model = model;
             return mr_ok();
@@ -168,9 +173,11 @@ struct mr_error cpu_model_alloc(struct mr_engine *engine, const struct mr_run_sp
 
 void cpu_model_free(struct mr_model *model)
 {
-    for (uint32_t i = 0; i < MR_ENGINE_THREADS_MAX; i++) {
+    for (uint32_t i = 0; model->room != NULL && i < model->engine->threads; i++) {
         free(model->room[i].memory);
     }
+    free(model->room);
+    pthread_mutex_destroy(&model->mutex);
     float *const parts[] = {model->job.envelope_base, model->job.envelope_scale, model->job.twiddle_re,
                             model->job.twiddle_im,    model->now.weights,        model->next.weights,
                             model->transposed,        model->gradients,          model->range_squares};

@@ -6,9 +6,21 @@
 
 struct step_context {
     struct mr_model *model;
+    bool is_short;
     struct cpu_step step;
     struct cpu_update update;
 };
+
+/* Products of a step that are done sooner than another thread has woken up. */
+enum { SHORT_STEP_PRODUCTS = 1 << 16 };
+
+bool cpu_model_step_is_short(const struct mr_model *model, uint64_t rows)
+{
+    const struct cpu_job *job = &model->job;
+    const bool simulates = job->spec.job == MR_JOB_PRICING;
+    const uint64_t of_row = job->network.parameters + (simulates ? mr_run_spec_paths(&job->spec) * job->outputs : 0);
+    return of_row <= SHORT_STEP_PRODUCTS && rows <= SHORT_STEP_PRODUCTS / (of_row + 1);
+}
 
 static uint64_t ranges_of(uint64_t parameters)
 {
@@ -134,20 +146,34 @@ static bool diverges(bool finite, enum mr_diverged_reason reason, struct mr_step
     return !finite;
 }
 
-void cpu_model_step(struct mr_model *model, const struct mr_batch *batch, struct mr_step_outcome *ret_outcome)
+/* A loop of the step, over the pool unless the step is short. */
+static void run(struct step_context *context, void (*item)(void *context, uint64_t index, uint32_t thread),
+                uint64_t items)
 {
-    struct cpu_pool *pool = model->engine->pool;
+    if (!context->is_short) {
+        cpu_pool_run(context->model->engine->pool, item, context, items);
+        return;
+    }
+    for (uint64_t i = 0; i < items; i++) {
+        item(context, i, 0);
+    }
+}
+
+static void step(struct mr_model *model, const struct mr_batch *batch, bool is_short,
+                 struct mr_step_outcome *ret_outcome)
+{
     const struct mr_network *network = &model->job.network;
     const uint64_t ranges = ranges_of(network->parameters);
     float shard_loss[MR_GRADIENT_SHARDS];
     struct step_context context = {
         .model = model,
+        .is_short = is_short,
         .step = {&model->job, batch, model->samples, model->now.weights, model->transposed, model->gradients,
                  shard_loss},
     };
-    cpu_pool_run(pool, transpose_item, &context, network->layers);
-    cpu_pool_run(pool, shard_item, &context, MR_GRADIENT_SHARDS);
-    cpu_pool_run(pool, combine_item, &context, ranges);
+    run(&context, transpose_item, network->layers);
+    run(&context, shard_item, MR_GRADIENT_SHARDS);
+    run(&context, combine_item, ranges);
     struct mr_step_outcome outcome = {.loss = combined_loss(model, shard_loss, batch->rows),
                                       .gradient_norm = gradient_norm(model, ranges),
                                       .learning_rate = mr_schedule_rate(&model->job.spec.schedule, model->step + 1),
@@ -155,7 +181,7 @@ void cpu_model_step(struct mr_model *model, const struct mr_batch *batch, struct
     if (!diverges(isfinite(outcome.loss), MR_DIVERGED_LOSS, &outcome) &&
         !diverges(isfinite(outcome.gradient_norm), MR_DIVERGED_GRADIENT, &outcome)) {
         context.update = update_of(model, outcome.gradient_norm, outcome.learning_rate);
-        cpu_pool_run(pool, update_item, &context, ranges);
+        run(&context, update_item, ranges);
         if (!diverges(weights_finite(model, ranges), MR_DIVERGED_WEIGHT, &outcome)) {
             keep(model, batch->rows);
         }
@@ -163,4 +189,16 @@ void cpu_model_step(struct mr_model *model, const struct mr_batch *batch, struct
     outcome.step = model->step;
     outcome.samples = model->samples;
     *ret_outcome = outcome;
+}
+
+void cpu_model_step(struct mr_model *model, const struct mr_batch *batch, struct mr_step_outcome *ret_outcome)
+{
+    const bool is_short = cpu_model_step_is_short(model, batch->rows);
+    if (!is_short) {
+        pthread_mutex_lock(&model->engine->mutex);
+    }
+    step(model, batch, is_short, ret_outcome);
+    if (!is_short) {
+        pthread_mutex_unlock(&model->engine->mutex);
+    }
 }
