@@ -4,7 +4,8 @@
 #   start DIR [N]    a DIR that had it before goes on, with its data and its ports
 #     --brokers 1|3    how many (1); each is a controller too
 #     --version V      4.1 (the default) or 3.9, from Maven Central, kept in ~/.cache/millrace
-#     --security sasl_tls  clients need TLS and SCRAM-SHA-512: DIR/client.properties has what librdkafka needs for it
+#     --security S     tls: clients show a certificate; sasl_tls: TLS, and a password by SCRAM-SHA-512 (version 3.9).
+#                      DIR/client.properties has what librdkafka needs for it
 #     --set NAME=VALUE   a further setting of the brokers, repeatable
 #   stop DIR [N]     stops it; its files stay
 #   kill DIR [N]     the same by SIGKILL
@@ -60,9 +61,9 @@ case " $kafka_versions " in
   *" $version "*) ;;
   *) die "$EXIT_USAGE" "--version is one of: $kafka_versions" ;;
 esac
-case $security in
-  none | sasl_tls) ;;
-  *) die "$EXIT_USAGE" "--security is sasl_tls" ;;
+case " $kafka_securities " in
+  *" $security "*) ;;
+  *) die "$EXIT_USAGE" "--security is one of: $kafka_securities" ;;
 esac
 for setting in "${settings[@]}"; do
   case $setting in

@@ -4,7 +4,7 @@
 #   --yes          do not ask
 #   --for=build    only what the build, the demo and the embedded stack need
 #   --for=test     that, and what the tests need
-#   --for=kafka    what Apache Kafka needs (./dev kafka)
+#   --for=kafka    that of the build, and what Apache Kafka needs (./dev kafka)
 #   --for=all      everything (the default)
 #
 # Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need

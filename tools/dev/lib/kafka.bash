@@ -3,9 +3,9 @@
 #   bootstrap            the brokers' addresses, while they are ready
 #   version, cluster     4.1 or 3.9; the id of the cluster
 #   broker-N.properties, .pid, .log; data-N    of broker N, from 1
-#   client.properties    with security: settings for librdkafka, among them the password (mode 600)
-#   tls/                 with security: the authority and the certificate made for these brokers
-readonly kafka_versions='4.1 3.9'
+#   client.properties    with security: settings for librdkafka, with the password if there is one (mode 600)
+#   tls/                 with security: an authority, and the certificates that it gave to the brokers and to a client
+readonly kafka_versions='4.1 3.9' kafka_securities='none tls sasl_tls'
 readonly kafka_start_s=60 kafka_stop_s=15
 
 # kafka_jars VERSION: its jars' folder in $kafka_libs, fetched once per machine.
@@ -123,47 +123,59 @@ num.io.threads=4
 PROPERTIES
 }
 
-# kafka_plain: the listeners' protocols without security.
-kafka_plain() { printf '%s\n' listener.security.protocol.map=CONTROLLER:PLAINTEXT,CLIENT:PLAINTEXT; }
-
-# kafka_certificates DIR: an authority of its own, and one certificate by it for 127.0.0.1, both for a year.
-kafka_certificates() {
-  local tls=$1/tls
-  mkdir -p "$tls"
+# kafka_authority DIR: an authority of these brokers' own, for a year, as all that it signs.
+kafka_authority() {
+  mkdir -p "$1/tls"
   openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj '/CN=Millrace development authority' \
-    -keyout "$tls/authority.key" -out "$tls/authority.pem" 2>/dev/null
-  openssl req -newkey rsa:2048 -nodes -subj '/CN=127.0.0.1' -keyout "$tls/broker.key" -out "$tls/broker.csr" 2>/dev/null
-  openssl x509 -req -in "$tls/broker.csr" -CA "$tls/authority.pem" -CAkey "$tls/authority.key" -CAcreateserial \
-    -days 365 -extfile <(printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n') -out "$tls/broker.pem" 2>/dev/null
-  cat "$tls/broker.key" "$tls/broker.pem" >"$tls/keystore.pem"
-  rm "$tls/broker.csr"
+    -keyout "$1/tls/authority.key" -out "$1/tls/authority.pem" 2>/dev/null
 }
 
-# kafka_secure DIR USER PASSWORD: the brokers' settings of sasl_tls. Towards controllers, certificates count.
+# kafka_certificate DIR NAME: a key and the authority's certificate for it, for 127.0.0.1.
+kafka_certificate() {
+  local tls=$1/tls
+  openssl req -newkey rsa:2048 -nodes -subj "/CN=$2" -keyout "$tls/$2.key" -out "$tls/$2.csr" 2>/dev/null
+  openssl x509 -req -in "$tls/$2.csr" -CA "$tls/authority.pem" -CAkey "$tls/authority.key" -CAcreateserial -days 365 \
+    -extfile <(printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\n') -out "$tls/$2.pem" 2>/dev/null
+  rm "$tls/$2.csr"
+}
+
+# kafka_secure DIR SECURITY PASSWORD: the brokers' settings. Towards controllers, certificates count.
 kafka_secure() {
-  local login=org.apache.kafka.common.security.scram.ScramLoginModule
+  local protocol=PLAINTEXT controllers=SSL login=org.apache.kafka.common.security.scram.ScramLoginModule
+  case $2 in
+    none) controllers=PLAINTEXT ;;
+    tls) protocol=SSL ;;
+    sasl_tls) protocol=SASL_SSL ;;
+  esac
+  printf '%s\n' "listener.security.protocol.map=CONTROLLER:$controllers,CLIENT:$protocol"
+  [ "$2" != none ] || return 0
   cat <<PROPERTIES
-listener.security.protocol.map=CONTROLLER:SSL,CLIENT:SASL_SSL
-sasl.enabled.mechanisms=SCRAM-SHA-512
-sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
-listener.name.client.scram-sha-512.sasl.jaas.config=$login required username="$2" password="$3";
 ssl.keystore.type=PEM
 ssl.keystore.location=$1/tls/keystore.pem
 ssl.truststore.type=PEM
 ssl.truststore.location=$1/tls/authority.pem
 listener.name.controller.ssl.client.auth=required
 PROPERTIES
+  if [ "$2" = tls ]; then
+    printf '%s\n' listener.name.client.ssl.client.auth=required
+    return
+  fi
+  cat <<PROPERTIES
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+listener.name.client.scram-sha-512.sasl.jaas.config=$login required username="millrace" password="$3";
+PROPERTIES
 }
 
-# kafka_client DIR USER PASSWORD: what a client on librdkafka needs.
+# kafka_client DIR SECURITY PASSWORD: what a client on librdkafka needs.
 kafka_client() {
-  cat <<PROPERTIES
-security.protocol=SASL_SSL
-ssl.ca.location=$1/tls/authority.pem
-sasl.mechanism=SCRAM-SHA-512
-sasl.username=$2
-sasl.password=$3
-PROPERTIES
+  printf '%s\n' "ssl.ca.location=$1/tls/authority.pem"
+  if [ "$2" = tls ]; then
+    printf '%s\n' security.protocol=SSL "ssl.certificate.location=$1/tls/client.pem" \
+      "ssl.key.location=$1/tls/client.key"
+  else
+    printf '%s\n' security.protocol=SASL_SSL sasl.mechanism=SCRAM-SHA-512 sasl.username=millrace "sasl.password=$3"
+  fi
 }
 
 # kafka_java DIR OPTION... -- CLASS ARGUMENT...: the words of the command in $java.
@@ -200,6 +212,10 @@ kafka_format() {
 
 # kafka_make DIR BROKERS VERSION SECURITY [NAME=VALUE...]: a new cluster, with further settings of its brokers.
 kafka_make() {
+  if [ "$4" = sasl_tls ] && [ "$3" != 3.9 ]; then
+    die "$EXIT_USAGE" "librdkafka 2.0.2, which Debian has, cannot log in to Kafka 4 by SCRAM (2.6.1 can):" \
+      "version 3.9, or the security tls"
+  fi
   ensure_packages kafka
   kafka_jars "$3"
   kafka_new "$@"
@@ -223,7 +239,16 @@ kafka_new() {
   if [ "$security" = sasl_tls ]; then
     password=$(openssl rand -hex 24)
     scram="SCRAM-SHA-512=[name=millrace,password=$password]"
-    (umask 077 && kafka_certificates "$dir" && kafka_client "$dir" millrace "$password" >"$dir/client.properties")
+  fi
+  if [ "$security" != none ]; then
+    (
+      umask 077
+      kafka_authority "$dir"
+      kafka_certificate "$dir" broker
+      kafka_certificate "$dir" client
+      cat "$dir/tls/broker.key" "$dir/tls/broker.pem" >"$dir/tls/keystore.pem"
+      kafka_client "$dir" "$security" "$password" >"$dir/client.properties"
+    )
   fi
   cluster=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
   cluster=${cluster/#-/A} # no option of the storage tool
@@ -232,7 +257,7 @@ kafka_new() {
       umask 077
       exec >"$dir/broker-$number.properties"
       kafka_properties "$dir" "$number" "$count" "$voters" "${ports[number - 1]}" "${ports[count + number - 1]}"
-      if [ "$security" = sasl_tls ]; then kafka_secure "$dir" millrace "$password"; else kafka_plain; fi
+      kafka_secure "$dir" "$security" "$password"
       [ $# -eq 0 ] || printf '%s\n' "$@"
     )
     kafka_format "$dir" "$number" "$cluster" "$scram"

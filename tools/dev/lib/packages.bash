@@ -13,7 +13,7 @@ readonly -a packages_for_tests=(
   docker-compose prometheus python3-yaml
 )
 # To run Apache Kafka. The jars come by Maven: kafka.bash.
-readonly -a packages_for_kafka=(openjdk-17-jre-headless maven kcat jq openssl)
+readonly -a packages_for_kafka=(openjdk-17-jre-headless maven kcat openssl)
 
 # The buf that lints the schemas, from npm, under build/npm.
 readonly buf_package=@bufbuild/buf@1.75.0
@@ -37,10 +37,9 @@ installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# missing_packages build|test|kafka|all: one a line. All but kafka have what the build needs.
+# missing_packages build|test|kafka|all: one a line; what the build needs is in each.
 missing_packages() {
-  local -a wanted=()
-  [ "$1" = kafka ] || wanted+=("${packages_for_build[@]}")
+  local -a wanted=("${packages_for_build[@]}")
   case $1 in
     test | all) wanted+=("${packages_for_tests[@]}") ;;
   esac
