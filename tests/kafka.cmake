@@ -3,3 +3,4 @@ target_compile_definitions(test_kafka_log PRIVATE DEVBROKER_PROGRAM="$<TARGET_FI
 add_dependencies(test_kafka_log millrace-devbroker)
 mr_add_test(kafka_memory_log LABEL unit SOURCES unit/kafka_memory_log_test.c LIBS mr_base)
 mr_add_test(kafka_deployment LABEL unit SOURCES unit/kafka_deployment_test.c LIBS mr_kafka)
+mr_add_test(kafka_topics_plan LABEL unit SOURCES unit/kafka_topics_plan_test.c LIBS mr_kafka)

@@ -23,6 +23,15 @@ static const char *first_missing(const struct mr_topics_found *found)
     return NULL;
 }
 
+/* In topics that are settled. */
+static struct mr_error find_deployment(struct creation *creation)
+{
+    struct mr_topics_outcome *const outcome = creation->outcome;
+    return outcome->found.topics[MR_TOPICS_COUNT - 1].exists
+               ? mr_deployment_find(creation->log, &outcome->has_deployment, &outcome->deployment)
+               : mr_ok();
+}
+
 /* Creates what is missing, and looks again. */
 static struct mr_error complete(struct creation *creation)
 {
@@ -47,23 +56,39 @@ static struct mr_error compare(struct creation *creation)
 
 /* ---- A deployment that is there ------------------------------------------------------------------------------ */
 
+static struct mr_error check_counts(const struct creation *creation)
+{
+    const uint32_t found = creation->outcome->deployment.partitions, wanted = creation->plan.partitions;
+    return found == wanted ? mr_ok()
+                           : mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0,
+                                           "the deployment has %" PRIu32 " partitions, not %" PRIu32
+                                           ": a count is changed by new topics and millrace log adopt",
+                                           found, wanted);
+}
+
+/* Origins are offsets in batches.submitted: without it the log is another one, whatever the deployment says. */
+static struct mr_error check_addable(const char *missing, bool add_missing)
+{
+    if (strcmp(missing, MR_TOPIC_SUBMITTED) == 0) {
+        return mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0,
+                             "%s is lost, and the log with it: delete Millrace's other topics too, create all of them "
+                             "anew, then millrace log adopt",
+                             missing);
+    }
+    return add_missing ? mr_ok()
+                       : mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0,
+                                       "the deployment has no %s: --add-missing creates it, right when a new release "
+                                       "has added it (docs/operate.md)",
+                                       missing);
+}
+
 static struct mr_error check_existing(struct creation *creation, bool add_missing)
 {
     struct mr_topics_outcome *const outcome = creation->outcome;
-    if (outcome->deployment.partitions != creation->plan.partitions) {
-        return mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0,
-                             "the deployment has %" PRIu32 " partitions, not %" PRIu32
-                             ": a count is changed by new topics and millrace log adopt",
-                             outcome->deployment.partitions, creation->plan.partitions);
-    }
+    MR_TRY(check_counts(creation));
     const char *const missing = first_missing(&outcome->found);
-    if (missing != NULL && !add_missing) {
-        return mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0,
-                             "the deployment has no %s: if a new release has added it, --add-missing; if it was lost, "
-                             "see docs/operate.md",
-                             missing);
-    }
     if (missing != NULL) {
+        MR_TRY(check_addable(missing, add_missing));
         MR_TRY(complete(creation));
     }
     return compare(creation);
@@ -98,12 +123,7 @@ static struct mr_error write_record(struct creation *creation, const struct mr_l
                              MR_TOPIC_DEPLOYMENT);
     }
     outcome->is_new = memcmp(outcome->deployment.log_id.bytes, fresh->bytes, MR_LOG_ID_SIZE) == 0;
-    if (outcome->deployment.partitions != creation->plan.partitions) {
-        return mr_error_make(MR_ERROR_REJECT, "log_discontinuity", 0,
-                             "another one created the deployment, with %" PRIu32 " partitions",
-                             outcome->deployment.partitions);
-    }
-    return mr_ok();
+    return check_counts(creation);
 }
 
 static struct mr_error create_new(struct creation *creation, const struct mr_log_id *fresh)
@@ -116,6 +136,12 @@ static struct mr_error create_new(struct creation *creation, const struct mr_log
     if (creation->outcome->differences.count > 0) {
         return mr_ok(); /* told by the caller; nothing is written on topics that are not as planned */
     }
+    /* Another creator may have come first, and services after it. Records that were found belong to a deployment whose
+     * own record was there before them. */
+    MR_TRY(find_deployment(creation));
+    if (creation->outcome->has_deployment) {
+        return check_counts(creation);
+    }
     MR_TRY(check_unwritten(&creation->outcome->found));
     return write_record(creation, fresh);
 }
@@ -126,6 +152,6 @@ struct mr_error mr_topics_create(struct mr_topics_admin *admin, struct mr_log *l
     struct creation creation = {admin, log, *plan, ret_outcome};
     memset(ret_outcome, 0, sizeof *ret_outcome);
     MR_TRY(kafka_topics_settle(admin, false, &ret_outcome->found));
-    MR_TRY(mr_deployment_find(log, &ret_outcome->has_deployment, &ret_outcome->deployment));
+    MR_TRY(find_deployment(&creation));
     return ret_outcome->has_deployment ? check_existing(&creation, add_missing) : create_new(&creation, fresh);
 }

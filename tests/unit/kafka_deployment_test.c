@@ -29,17 +29,16 @@ static struct mr_deployment example(void)
     return d;
 }
 
-static void append(const struct mr_deployment *deployment)
+static void append(const struct mr_deployment *deployment, enum mr_deployment_record kind)
 {
-    struct mr_buffer value = {0};
-    ck_assert(!mr_failed(mr_deployment_encode(deployment, &value)));
-    const struct mr_log_output output = {.topic = MR_TOPIC_DEPLOYMENT,
-                                         .has_key = true,
-                                         .has_value = true,
-                                         .key = mr_bytes_of_text("deployment"),
-                                         .value = mr_buffer_view(&value)};
-    (void)memory_broker_append(memory, &output);
-    mr_buffer_deinit(&value);
+    ck_assert(!mr_failed(mr_deployment_append(log_, deployment, kind, 1000)));
+}
+
+static uint8_t log_id_found(void)
+{
+    struct mr_deployment got;
+    ck_assert(!mr_failed(mr_deployment_read(log_, &got)));
+    return got.log_id.bytes[0];
 }
 
 static void create_all(uint32_t partitions)
@@ -93,16 +92,64 @@ START_TEST(places_are_in_order_of_age)
 }
 END_TEST
 
-START_TEST(the_last_record_counts)
+/* Two creators at once, or one whose record was late: all of them must find the same. */
+START_TEST(of_creations_the_first_counts)
 {
     create_all(2);
     memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
-    struct mr_deployment d = example(), got;
-    append(&d);
+    struct mr_deployment d = example();
+    append(&d, MR_DEPLOYMENT_CREATED);
     memset(d.log_id.bytes, 0xcd, MR_LOG_ID_SIZE);
-    append(&d);
-    ck_assert(!mr_failed(mr_deployment_read(log_, &got)));
-    ck_assert_uint_eq(got.log_id.bytes[0], 0xcd);
+    append(&d, MR_DEPLOYMENT_CREATED);
+    ck_assert_uint_eq(log_id_found(), 0xab);
+}
+END_TEST
+
+START_TEST(of_replacements_the_last_counts)
+{
+    create_all(2);
+    memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
+    struct mr_deployment d = example();
+    append(&d, MR_DEPLOYMENT_CREATED);
+    memset(d.log_id.bytes, 0xcd, MR_LOG_ID_SIZE);
+    append(&d, MR_DEPLOYMENT_REPLACED);
+    memset(d.log_id.bytes, 0xef, MR_LOG_ID_SIZE);
+    append(&d, MR_DEPLOYMENT_REPLACED);
+    memset(d.log_id.bytes, 0x12, MR_LOG_ID_SIZE);
+    append(&d, MR_DEPLOYMENT_CREATED);
+    ck_assert_uint_eq(log_id_found(), 0xef);
+}
+END_TEST
+
+/* Compaction keeps the last record of each key, so no creation may have the key of another. */
+START_TEST(compaction_keeps_every_creation)
+{
+    memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
+    struct mr_deployment d = example();
+    append(&d, MR_DEPLOYMENT_CREATED);
+    memset(d.log_id.bytes, 0xcd, MR_LOG_ID_SIZE);
+    append(&d, MR_DEPLOYMENT_CREATED);
+    append(&d, MR_DEPLOYMENT_REPLACED);
+    static const char *const keys[] = {"abababababababababababababababab", "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
+                                       "deployment"};
+    struct mr_log_reader *reader;
+    ck_assert(!mr_failed(log_->ops->reader_open(log_, MR_TOPIC_DEPLOYMENT, 0, 0, &reader)));
+    for (size_t i = 0; i < MR_COUNT_OF(keys); i++) {
+        struct mr_log_record record;
+        bool some;
+        ck_assert(!mr_failed(log_->ops->reader_next(log_, reader, 1000, &some, &record)));
+        ck_assert(some && record.has_key && mr_bytes_equal(record.key, mr_bytes_of_text(keys[i])));
+    }
+    log_->ops->reader_close(log_, reader);
+}
+END_TEST
+
+START_TEST(a_record_that_is_not_acknowledged_is_unknown)
+{
+    memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
+    memory_broker_set_down(memory, true);
+    const struct mr_deployment d = example();
+    ck_assert_int_eq(mr_deployment_append(log_, &d, MR_DEPLOYMENT_CREATED, 100).kind, MR_ERROR_UNKNOWN);
 }
 END_TEST
 
@@ -123,7 +170,7 @@ START_TEST(another_number_of_partitions_is_refused)
     create_all(3);
     memory_broker_create(memory, MR_TOPIC_DEPLOYMENT, 1);
     const struct mr_deployment d = example();
-    append(&d);
+    append(&d, MR_DEPLOYMENT_CREATED);
     struct mr_deployment got;
     refused(mr_deployment_read(log_, &got), MR_ERROR_REJECT, "log_discontinuity");
 }
@@ -135,7 +182,10 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_record_survives_its_encoding);
     tcase_add_test(tests, what_is_no_deployment_is_refused);
     tcase_add_test(tests, places_are_in_order_of_age);
-    tcase_add_test(tests, the_last_record_counts);
+    tcase_add_test(tests, of_creations_the_first_counts);
+    tcase_add_test(tests, of_replacements_the_last_counts);
+    tcase_add_test(tests, compaction_keeps_every_creation);
+    tcase_add_test(tests, a_record_that_is_not_acknowledged_is_unknown);
     tcase_add_test(tests, a_log_without_a_deployment_is_refused);
     tcase_add_test(tests, another_number_of_partitions_is_refused);
 }

@@ -103,11 +103,12 @@ struct mr_topics_outcome {
 /*
  * The protocol above. `log` can read and write; `fresh` is a random log id, for a deployment that is not there yet.
  * With add_missing, topics that an existing deployment lacks are created, with its count of partitions: right for those
- * that a new release has added, and wrong for one that was lost.
+ * that a new release has added. batches.submitted is never added to one, since its offsets are the origins.
  *
  * A success may have differences: they are told, and not changed. REJECT "log_discontinuity": the deployment lacks a
  * topic, its count is not the topics' or the plan's, or there are records without a deployment; "bad_topic": the
  * brokers refuse the plan. TRANSIENT: run it again. UNKNOWN: the record may have been written; run it again.
+ * ret_outcome holds what was found until then.
  */
 MR_MUST_USE struct mr_error mr_topics_create(struct mr_topics_admin *admin, struct mr_log *log,
                                              const struct mr_topics_plan *plan, const struct mr_log_id *fresh,
