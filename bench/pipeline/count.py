@@ -200,7 +200,11 @@ def name(model, run, kind, batch):
 
 # What the event of a step or a metric was submitted as.
 SUBMITTED_AS = {
-    "run_opened": "run_started", "stepped": "batch", "diverged": "batch", "skipped": "batch", "run_closed": "run_stopped",
+    "run_opened": "run_started",
+    "stepped": "batch",
+    "diverged": "batch",
+    "skipped": "batch",
+    "run_closed": "run_stopped",
 }
 
 
@@ -241,7 +245,8 @@ class Output:
         ce_hash, value_hash = hash(ce_id) or 1, hash(message.value())
         if self.ids[origin.offset] != 0:
             if self.ids[origin.offset] != ce_hash:
-                self.wrong("doubled", f"{place}: came before under another ce_id: {self.submitted.names[origin.offset]}")
+                known = self.submitted.names[origin.offset]
+                self.wrong("doubled", f"{place}: came before under another ce_id: {known}")
             elif self.values[origin.offset] != value_hash:
                 self.wrong("changed", f"{place}: has other bytes than before under the same ce_id {ce_id.decode()}")
             self.repeated += 1
@@ -256,7 +261,7 @@ class Output:
         if before is not None and stamp.origin.offset <= before:
             self.wrong("disordered", f"{place}: model {stamp.model_id} was at {before} already")
         if prev != before:
-            self.wrong("gap", f"{place}: names {prev} as the record before of model {stamp.model_id}, which is {before}")
+            self.wrong("gap", f"{place}: names {prev} as the record before, but {stamp.model_id} was at {before}")
         self.last[stamp.model_id] = stamp.origin.offset
 
     def finish(self, whole):
@@ -305,7 +310,7 @@ def read_versions(log, output, heads):
             output.wrong("gap", f"{told}: has the number {version.counter}, expected {counter}")
         parent = ("", b"") if head is None else (head.version_id, head.record_hash)
         if (version.parent_version_id, version.parent_record_hash) != parent:
-            output.wrong("chain", f"{told}: names {version.parent_version_id or 'no'} parent, not {parent[0] or 'none'}")
+            output.wrong("chain", f"{told}: its parent is {version.parent_version_id or 'none'}, not {parent[0] or 'none'}")
         heads[version.model_id] = version
     return output.finish(False)
 

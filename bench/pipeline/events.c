@@ -63,11 +63,13 @@ struct mr_error bench_encode_start(const struct bench_plan *plan, uint64_t model
 {
     char model_id[MR_ID_SIZE];
     bench_model_id(plan, model, model_id);
-    Millrace__Run__V1__RunStarted started = MILLRACE__RUN__V1__RUN_STARTED__INIT;
+    Millrace__Run__V1__RunStarted started;
+    millrace__run__v1__run_started__init(&started);
     started.model_id = model_id;
     started.run_id = text_of(plan->name);
     MR_TRY(make_spec(plan, &started.spec));
-    Millrace__Batch__V1__Submitted event = MILLRACE__BATCH__V1__SUBMITTED__INIT;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_RUN_STARTED;
     event.run_started = &started;
     const struct mr_error error = pack(&event, ret_value);
@@ -79,11 +81,13 @@ struct mr_error bench_encode_stop(const struct bench_plan *plan, uint64_t model,
 {
     char model_id[MR_ID_SIZE];
     bench_model_id(plan, model, model_id);
-    Millrace__Run__V1__RunStopped stopped = MILLRACE__RUN__V1__RUN_STOPPED__INIT;
+    Millrace__Run__V1__RunStopped stopped;
+    millrace__run__v1__run_stopped__init(&stopped);
     stopped.model_id = model_id;
     stopped.run_id = text_of(plan->name);
     stopped.outcome = MILLRACE__RUN__V1__RUN_OUTCOME__RUN_OUTCOME_COMPLETED;
-    Millrace__Batch__V1__Submitted event = MILLRACE__BATCH__V1__SUBMITTED__INIT;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_RUN_STOPPED;
     event.run_stopped = &stopped;
     return pack(&event, ret_value);
@@ -97,14 +101,15 @@ static void fill(uint64_t number, float *values, size_t count)
     }
 }
 
-static Millrace__Common__V1__Tensor tensor_of(uint64_t *shape, size_t axes, float *values, size_t bytes)
+static Millrace__Common__V1__Tensor tensor_of(uint64_t *shape, size_t axes, const float *values, size_t bytes)
 {
-    Millrace__Common__V1__Tensor tensor = MILLRACE__COMMON__V1__TENSOR__INIT;
+    Millrace__Common__V1__Tensor tensor;
+    millrace__common__v1__tensor__init(&tensor);
     tensor.dtype = MILLRACE__COMMON__V1__DTYPE__DTYPE_FLOAT32;
     tensor.n_shape = axes;
     tensor.shape = shape;
     tensor.content_case = MILLRACE__COMMON__V1__TENSOR__CONTENT_DATA;
-    tensor.data = (ProtobufCBinaryData){bytes, (uint8_t *)values};
+    tensor.data = (ProtobufCBinaryData){bytes, (uint8_t *)(uintptr_t)values};
     return tensor;
 }
 
@@ -117,25 +122,29 @@ struct mr_error bench_encode_batch(const struct bench_plan *plan, uint64_t numbe
     Millrace__Common__V1__Tensor x = tensor_of(features_shape, 2, &features[0][0], sizeof features);
     Millrace__Common__V1__Tensor y = tensor_of(targets_shape, 3, &targets[0][0][0], sizeof targets);
     _Static_assert(sizeof features + sizeof targets == BENCH_PAYLOAD_BYTES, "1 KiB of payload");
-    Millrace__Batch__V1__Labelled labelled = MILLRACE__BATCH__V1__LABELLED__INIT;
+    Millrace__Batch__V1__Labelled labelled;
+    millrace__batch__v1__labelled__init(&labelled);
     labelled.features = &x;
     labelled.targets = &y;
     /* Numbered as `millrace submit` does it, so that ingest recognises duplicates. */
-    Millrace__Batch__V1__Producer producer = MILLRACE__BATCH__V1__PRODUCER__INIT;
+    Millrace__Batch__V1__Producer producer;
+    millrace__batch__v1__producer__init(&producer);
     producer.producer_id = text_of(plan->name);
     producer.epoch = 1;
     producer.sequence = number + 1;
     char model_id[MR_ID_SIZE], batch_id[BATCH_ID_SIZE];
     bench_model_id(plan, bench_model_of(plan, number), model_id);
     (void)snprintf(batch_id, sizeof batch_id, "b%010" PRIu64, number);
-    Millrace__Batch__V1__Batch batch = MILLRACE__BATCH__V1__BATCH__INIT;
+    Millrace__Batch__V1__Batch batch;
+    millrace__batch__v1__batch__init(&batch);
     batch.run_id = text_of(plan->name);
     batch.model_id = model_id;
     batch.batch_id = batch_id;
     batch.producer = &producer;
     batch.payload_case = MILLRACE__BATCH__V1__BATCH__PAYLOAD_LABELLED;
     batch.labelled = &labelled;
-    Millrace__Batch__V1__Submitted event = MILLRACE__BATCH__V1__SUBMITTED__INIT;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_BATCH;
     event.batch = &batch;
     return pack(&event, ret_value);

@@ -156,7 +156,7 @@ static bool may_send(const struct load *load, uint32_t *ret_wait_ms)
         return load->config->backlog == 0 || load->batches - trained_batches(load) < load->config->backlog;
     }
     const int64_t left_us = due_us(load) - bench_now_us(&load->session);
-    if (left_us > 0 && left_us < WAIT_MS * 1000) {
+    if (left_us > 0 && left_us < WAIT_MS * INT64_C(1000)) {
         *ret_wait_ms = (uint32_t)(left_us + 999) / 1000;
     }
     return left_us <= 0;
@@ -269,6 +269,7 @@ static struct mr_error open_load(const struct config *config, struct load *ret_l
         return mr_error_make(MR_ERROR_REJECT, "bad_warm_up", 0, "--warm-up is more than --events");
     }
     MR_TRY(bench_processes_parse(config->processes, &ret_load->processes));
+    MR_TRY(bench_processes_add_self("load", &ret_load->processes));
     ret_load->late_us = calloc((size_t)config->events + 1, sizeof *ret_load->late_us);
     if (ret_load->late_us == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the benchmark's records");

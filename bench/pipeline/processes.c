@@ -50,6 +50,17 @@ struct mr_error bench_processes_parse(const char *text, struct bench_processes *
     return mr_ok();
 }
 
+struct mr_error bench_processes_add_self(const char *name, struct bench_processes *processes)
+{
+    if (processes->count == BENCH_PROCESSES_MAX) {
+        return bad_list(name);
+    }
+    struct bench_process *self = &processes->of[processes->count++];
+    *self = (struct bench_process){.pid = getpid(), .clock = CLOCK_PROCESS_CPUTIME_ID};
+    (void)snprintf(self->name, sizeof self->name, "%s", name);
+    return mr_ok();
+}
+
 static struct mr_error ended(const struct bench_process *process)
 {
     return mr_error_make(MR_ERROR_REJECT, "process_ended", errno, "%s (pid %ld) ended during the benchmark",

@@ -29,6 +29,8 @@ struct bench_memory {
 
 /* "NAME:PID[:PORT]" joined by commas. REJECT "bad_processes". */
 MR_MUST_USE struct mr_error bench_processes_parse(const char *text, struct bench_processes *ret_processes);
+/* Adds the process that calls, which has its part of the machine too. */
+MR_MUST_USE struct mr_error bench_processes_add_self(const char *name, struct bench_processes *processes);
 
 /* Both: REJECT "process_ended" when it has. */
 MR_MUST_USE struct mr_error bench_process_cpu(const struct bench_process *process, int64_t *ret_us);

@@ -47,7 +47,7 @@ static json_t *memory_json(const struct bench_memory *memory, bool pss)
 {
     json_t *value = json_pack("{s:I, s:I, s:I, s:I}", "own", (json_int_t)memory->own_kib, "file",
                               (json_int_t)memory->file_kib, "shared", (json_int_t)memory->shared_kib, "beside_shared",
-                              (json_int_t)(memory->own_kib + memory->file_kib));
+                              (json_int_t)memory->own_kib + (json_int_t)memory->file_kib);
     if (pss) {
         (void)json_object_set_new(value, "pss", json_integer((json_int_t)memory->pss_kib));
     }

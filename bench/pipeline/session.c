@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { HEADERS = 6, FULL_WAIT_MS = 10, HEAR_MAX = 256, ID_SIZE = 64, TIME_SIZE = 40 };
+enum { HEADERS = 6, BROKER_WAIT_MS = 5000, FULL_WAIT_MS = 10, HEAR_MAX = 256, ID_SIZE = 64, TIME_SIZE = 40 };
 
 struct bench_lane {
     uint64_t base;     /* the offset of the first record that is sent to it */
@@ -95,10 +95,13 @@ struct mr_error bench_session_open(const char *brokers, uint32_t linger_ms, bool
                                    struct bench_session *ret_session)
 {
     struct bench_session session = {.clock = mr_clock_system(), .capacity = capacity};
+    bool development = false;
+    MR_TRY(mr_log_kafka_is_development(brokers, NULL, BROKER_WAIT_MS, &development));
     const struct mr_log_kafka_config config = {
         .brokers = brokers,
         .client_id = "millrace-bench",
         .mode = MR_LOG_ASSIGN,
+        .development_broker = development,
         .linger_ms = linger_ms,
         .consume = true,
         .produce = true,

@@ -24,7 +24,7 @@ enum bench_point {
 /* "acknowledged", "ingested", ... "version". */
 const char *bench_point_text(enum bench_point point);
 
-enum { BENCH_NEVER = UINT32_MAX };
+#define BENCH_NEVER UINT32_MAX
 
 struct bench_record {
     int64_t due_us; /* on the clock of the session; latencies count from here */

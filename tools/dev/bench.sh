@@ -113,11 +113,12 @@ load() {
 tell_load() {
   jq -r --arg name "$1" 'def ms: (. * 10 | round) / 10;
     .steady as $steady | [$name, ($steady.events_per_second | round), (.latency_ms.trained.p50 | ms),
-      (.latency_ms.trained.p99 | ms), ((.latency_ms.version.p50 // 0) | ms), ((.latency_ms.version.p99 // 0) | ms),
-      ([$steady.cpu_us_per_event | to_entries[] | select(.key != "broker" and .key != "redis") | .value] | add | round),
-      ($steady.cpu_us_per_event.broker | round), ($steady.cores_busy * 100 | round)] | @tsv' "$figures/$1.json" |
-    awk -F'\t' '{ printf "  %-16s %6d events/s  trained p50 %8.1f p99 %8.1f ms  version p50 %8.1f p99 %8.1f ms  " \
-      "services %5d broker %5d us/event  %3d %% of a core busy\n", $1, $2, $3, $4, $5, $6, $7, $8, $9 }'
+      (.latency_ms.trained.p99 | ms), (.latency_ms.version | if . then (.p50 | ms), (.p99 | ms) else "-", "-" end),
+      ($steady.cpu_us_per_event | (del(.broker, .redis, .load) | add), .broker, .load | round),
+      ($steady.cores_busy * 100 | round)] | @tsv' "$figures/$1.json" |
+    awk -F'\t' '{ printf "  %-16s %6d events/s  trained p50 %8.1f p99 %8.1f ms  version p50 %8s p99 %8s ms  " \
+      "us of CPU an event: services %5d broker %5d load %4d  %3d %% of a core busy\n",
+      $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 }'
 }
 
 # tell_memory NAME: resident memory of each process at its peak.

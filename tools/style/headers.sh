@@ -24,5 +24,5 @@ while IFS= read -r header; do
   if grep -q 'extern "C"' "$header"; then
     try "$header" "${CXX:-g++}" -std=c++17 -x c++
   fi
-done < <(find "$root/libshared" "$root/services" "$root/cli" "$root/tools" -name '*.h' 2>/dev/null | sort)
+done < <(find "$root/libshared" "$root/services" "$root/cli" "$root/tools" "$root/bench" -name '*.h' 2>/dev/null | sort)
 exit $status
