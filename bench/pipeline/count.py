@@ -310,7 +310,8 @@ def read_versions(log, output, heads):
             output.wrong("gap", f"{told}: has the number {version.counter}, expected {counter}")
         parent = ("", b"") if head is None else (head.version_id, head.record_hash)
         if (version.parent_version_id, version.parent_record_hash) != parent:
-            output.wrong("chain", f"{told}: its parent is {version.parent_version_id or 'none'}, not {parent[0] or 'none'}")
+            parent_id = version.parent_version_id or "none"
+            output.wrong("chain", f"{told}: its parent is {parent_id}, not {parent[0] or 'none'}")
         heads[version.model_id] = version
     return output.finish(False)
 
