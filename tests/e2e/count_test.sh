@@ -23,7 +23,9 @@ finds() {
   [ "$(tail -n 1 "$dir/count.txt" | jq -r '.findings | keys | join(" ")')" = "$1" ] ||
     fail "the counter does not find what is $1, or more: $(cat "$dir/count.txt")"
 }
-plant() { "$venv/bin/python3" "$e2e/count_faults.py" --brokers "$brokers" "$1" || fail "the fault '$1' is not planted"; }
+plant() {
+  "$venv/bin/python3" "$e2e/count_faults.py" --brokers "$brokers" "$1" || fail "the fault '$1' is not planted"
+}
 
 [ -d "$PYTHONPATH" ] || fail "what the counter needs is not there (./dev setup)"
 begin
