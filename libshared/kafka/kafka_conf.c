@@ -147,7 +147,8 @@ static struct mr_error set_bounds(rd_kafka_conf_t *conf, const struct mr_log_kaf
     MR_TRY(set(conf, "fetch.wait.max.ms", fetch_wait_ms(config, role)));
     MR_TRY(set(conf, "queued.min.messages", "10000"));
     MR_TRY(set(conf, "fetch.message.max.bytes", "262144"));
-    return set(conf, "queued.max.messages.kbytes", "1024");
+    /* A full queue is looked at once a second only (librdkafka before 2.2): it must last that long. */
+    return set(conf, "queued.max.messages.kbytes", "4096");
 }
 
 static int events_of(enum kafka_role role)

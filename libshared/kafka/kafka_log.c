@@ -118,15 +118,13 @@ static struct mr_log_event op_poll(struct mr_log *log, uint32_t wait_ms)
 {
     struct kafka_log *const self = kafka_of(log);
     struct mr_log_event event;
-    if (kafka_taken_event(self, &event)) {
-        return event;
-    }
-    const int64_t deadline_ms = kafka_now_ms() + wait_ms;
+    int64_t deadline_ms = 0; /* not known before there is something to wait for */
     for (;;) {
-        if (next_event(self, &event)) {
+        if (kafka_taken_event(self, &event) || next_event(self, &event)) {
             return event;
         }
-        const int left_ms = kafka_remaining_ms(deadline_ms);
+        deadline_ms = deadline_ms == 0 ? kafka_now_ms() + wait_ms : deadline_ms;
+        const int left_ms = wait_ms == 0 ? 0 : kafka_remaining_ms(deadline_ms);
         if (atomic_exchange(&self->woken, false) || left_ms == 0) {
             return (struct mr_log_event){.kind = MR_LOG_EVENT_QUIET};
         }

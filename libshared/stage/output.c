@@ -9,61 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { CE_ID_SIZE = 33, CE_TIME_SIZE = 32, HEADERS_MAX = 64, STASH_MAX = 16384, STASH_WAIT_MS = 10 };
-
-/* The times that four digits of a year can say. A derived event's time must read back as itself, or the same record
- * would be at another time after a crash. */
-static int64_t sayable(int64_t time_ms)
-{
-    const int64_t first = -62135596800000, last = 253402300799999; /* 0001-01-01 to the end of 9999 */
-    return time_ms < first ? first : time_ms > last ? last : time_ms;
-}
-
-int64_t mr_record_time_ms(const struct mr_log_record *record)
-{
-    struct mr_bytes text;
-    char copy[CE_TIME_SIZE];
-    int year, month, day, hour, minute, second, used = 0;
-    if (!mr_log_header_find(record, "ce_time", &text) || text.size == 0 || text.size >= sizeof copy) {
-        return sayable(record->timestamp_ms);
-    }
-    memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    if (sscanf(copy, "%4d-%2d-%2dT%2d:%2d:%2d%n", &year, &month, &day, &hour, &minute, &second, &used) != 6) {
-        return sayable(record->timestamp_ms);
-    }
-    int milliseconds = 0;
-    const char *rest = copy + used;
-    if (*rest == '.') {
-        rest++;
-        for (int scale = 100; *rest >= '0' && *rest <= '9'; rest++, scale /= 10) {
-            milliseconds += (*rest - '0') * scale;
-        }
-    }
-    struct tm parts = {.tm_year = year - 1900,
-                       .tm_mon = month - 1,
-                       .tm_mday = day,
-                       .tm_hour = hour,
-                       .tm_min = minute,
-                       .tm_sec = second};
-    /* Only UTC is taken; another zone would need its rules. */
-    return sayable(strcmp(rest, "Z") == 0 ? (int64_t)timegm(&parts) * 1000 + milliseconds : record->timestamp_ms);
-}
-
-static void time_text(int64_t time_ms, char ret_text[CE_TIME_SIZE])
-{
-    const int64_t said_ms = sayable(time_ms);
-    const int milliseconds = (int)(((said_ms % 1000) + 1000) % 1000);
-    const time_t seconds = (time_t)((said_ms - milliseconds) / 1000);
-    struct tm parts;
-    char date[CE_TIME_SIZE], year[8];
-    gmtime_r(&seconds, &parts);
-    strftime(date, sizeof date, "-%m-%dT%H:%M:%S", &parts);
-    snprintf(year, sizeof year, "%04u", (unsigned)(parts.tm_year + 1900) % 10000U);
-    snprintf(ret_text, CE_TIME_SIZE, "%.4s%.15s.%03uZ", year, date, (unsigned)milliseconds % 1000U);
-}
+enum { CE_ID_SIZE = 33, HEADERS_MAX = 64, STASH_MAX = 16384, STASH_WAIT_MS = 10 };
 
 /* Rule O9. */
 static void ce_id_text(const struct mr_stage *stage, uint32_t partition, uint64_t origin, const char *type,
@@ -149,11 +96,11 @@ struct mr_error mr_stage_produce_output(struct mr_stage *stage, enum sending kin
                                         const struct mr_stage_output *output, struct item *item, struct lane *emitter,
                                         uint64_t token)
 {
-    char id[CE_ID_SIZE], at[CE_TIME_SIZE], source[MR_REASON_MAX];
+    char id[CE_ID_SIZE], at[MR_CE_TIME_SIZE], source[MR_REASON_MAX];
     struct headers headers = {.count = 0};
     struct mr_bytes trace_parent;
     snprintf(source, sizeof source, "/millrace/%s", stage->spec.name);
-    time_text(time_ms, at);
+    mr_ce_time_text(time_ms, at);
     ce_id_text(stage, lane->partition, origin, output->type, output->index, id);
     add(&headers, "ce_specversion", mr_bytes_of_text("1.0"));
     add(&headers, "ce_id", output->ce_id.size > 0 ? output->ce_id : mr_bytes_of_text(id));

@@ -10,10 +10,10 @@
 
 enum { READ_WAIT_MS = 5000 };
 
-static struct mr_error undecodable(const struct mr_log_record *record)
+static struct mr_error undecodable(const char *topic, uint32_t partition, uint64_t offset)
 {
     return mr_error_make(MR_ERROR_REJECT, "corrupt_record", 0, "%s partition %u offset %" PRIu64 ": not a RetryEntry",
-                         record->topic, record->partition, record->offset);
+                         topic, partition, offset);
 }
 
 /* A clock that went back must not make a record wait longer than its full delay. */
@@ -100,7 +100,8 @@ struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition
         next = record.offset + 1;
         Millrace__Retry__V1__RetryEntry *entry =
             millrace__retry__v1__retry_entry__unpack(NULL, record.value.size, record.value.data);
-        error = entry == NULL ? undecodable(&record) : fold_entry(stage, partition, &record, entry);
+        error = entry == NULL ? undecodable(record.topic, record.partition, record.offset)
+                              : fold_entry(stage, partition, &record, entry);
         if (entry != NULL) {
             millrace__retry__v1__retry_entry__free_unpacked(entry, NULL);
         }
@@ -113,15 +114,14 @@ struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition
 struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const struct mr_parked *parked,
                              struct item **ret_item)
 {
-    struct mr_log_record record;
-    MR_TRY(mr_stage_read(stage, stage->spec.retry_topic, lane->pub.partition, parked->retry_offset, &record));
-    Millrace__Retry__V1__RetryEntry *entry =
-        millrace__retry__v1__retry_entry__unpack(NULL, record.value.size, record.value.data);
+    struct mr_bytes value;
+    MR_TRY(mr_stage_read(stage, stage->spec.retry_topic, lane->pub.partition, parked->retry_offset, &value));
+    Millrace__Retry__V1__RetryEntry *entry = millrace__retry__v1__retry_entry__unpack(NULL, value.size, value.data);
     if (entry == NULL || entry->body_case != MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_PARKED) {
         if (entry != NULL) {
             millrace__retry__v1__retry_entry__free_unpacked(entry, NULL);
         }
-        return undecodable(&record);
+        return undecodable(stage->spec.retry_topic, lane->pub.partition, parked->retry_offset);
     }
     const Millrace__Retry__V1__Parked *body = entry->parked;
     struct mr_log_header *headers = mr_arena_alloc(&stage->arena, (body->n_headers + 1) * sizeof *headers);

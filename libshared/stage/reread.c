@@ -1,67 +1,30 @@
-/* Reading the log again by hand: one record by offset, or what a lane missed (LogGap, rule O3). */
+/* Reading again what a lane missed (LogGap, rule O3). */
 #include "stage_internal.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { READ_WAIT_MS = 5000 };
-
-static struct mr_error reader_of(struct mr_stage *stage, const char *topic, uint32_t partition, uint64_t offset,
-                                 struct reader **ret_reader)
-{
-    struct reader *reader = stage->readers;
-    while (reader != NULL && (strcmp(reader->topic, topic) != 0 || reader->partition != partition)) {
-        reader = reader->after;
-    }
-    if (reader == NULL) {
-        struct mr_log_reader *opened;
-        MR_TRY(stage->env.log->ops->reader_open(stage->env.log, topic, partition, offset, &opened));
-        reader = calloc(1, sizeof *reader);
-        if (reader == NULL) {
-            stage->env.log->ops->reader_close(stage->env.log, opened);
-            return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a reader");
-        }
-        *reader = (struct reader){topic, partition, opened, offset, true, stage->readers};
-        stage->readers = reader;
-    } else if (!reader->some || reader->next != offset) {
-        reader->some = false;
-        MR_TRY(stage->env.log->ops->reader_seek(stage->env.log, reader->reader, offset));
-        reader->next = offset;
-        reader->some = true;
-    }
-    *ret_reader = reader;
-    return mr_ok();
-}
-
-struct mr_error mr_stage_read(struct mr_stage *stage, const char *topic, uint32_t partition, uint64_t offset,
-                              struct mr_log_record *ret_record)
-{
-    struct reader *reader = NULL;
-    MR_TRY(reader_of(stage, topic, partition, offset, &reader));
-    struct mr_log_record record;
-    bool some;
-    reader->some = false;
-    MR_TRY(stage->env.log->ops->reader_next(stage->env.log, reader->reader, READ_WAIT_MS, &some, &record));
-    if (!some) {
-        return mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %u offset %" PRIu64, topic, partition,
-                             offset);
-    }
-    reader->next = record.offset + 1;
-    reader->some = true;
-    if (record.offset != offset) {
-        return mr_error_make(MR_ERROR_REJECT, "offset_gone", 0,
-                             "%s partition %u offset %" PRIu64 " is not in the log; the next is %" PRIu64, topic,
-                             partition, offset, record.offset);
-    }
-    *ret_record = record;
-    return mr_ok();
-}
+enum { READ_WAIT_MS = 5000, SPAN_FIRST = 1024, SPAN_GROWTH = 4 };
 
 struct found {
     struct item *first, *last;
     size_t count;
 };
+
+static void drop(struct mr_stage *stage, struct found *found)
+{
+    while (found->first != NULL) {
+        struct item *item = found->first;
+        found->first = item->next;
+        mr_item_free(stage, item);
+    }
+    *found = (struct found){0};
+}
+
+static const char *topic_of(const struct mr_stage *stage, const struct lane *lane)
+{
+    const struct mr_stage_input *input = &stage->spec.inputs[lane->pub.input];
+    return input->reread_from != NULL ? input->reread_from : input->topic;
+}
 
 /* One record of the scan: queued if it is this lane's and behind its mark. */
 static struct mr_error consider(struct mr_stage *stage, struct lane *lane, uint64_t until,
@@ -69,10 +32,12 @@ static struct mr_error consider(struct mr_stage *stage, struct lane *lane, uint6
 {
     struct stamp stamp;
     MR_TRY(mr_stamp_read(record, &stamp));
-    if (strcmp(stamp.model_text, lane->pub.model_id) != 0 || (lane->pub.has_mark && stamp.origin <= lane->pub.mark)) {
+    const struct mr_mark mark = {lane->pub.has_mark, lane->pub.mark};
+    if (strcmp(stamp.model_text, lane->pub.model_id) != 0 || (mark.some && stamp.origin <= mark.origin)) {
         return mr_ok();
     }
-    if (stamp.origin > until) {
+    const bool is_gap = found->first == NULL && mr_order_decide(mark, stamp.origin, stamp.prev) != MR_ORDER_NEXT;
+    if (stamp.origin > until || is_gap) {
         *ret_over = true;
         return mr_ok();
     }
@@ -80,10 +45,7 @@ static struct mr_error consider(struct mr_stage *stage, struct lane *lane, uint6
     if (item == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a record");
     }
-    /* The reader's topic name lives as long as the stage's spec does. */
-    item->record.topic = stage->spec.inputs[lane->pub.input].reread_from != NULL
-                             ? stage->spec.inputs[lane->pub.input].reread_from
-                             : stage->spec.inputs[lane->pub.input].topic;
+    item->record.topic = topic_of(stage, lane); /* the reader's name of it ends with the reader */
     item->pub.lane = &lane->pub;
     item->pub.origin = stamp.origin;
     item->pub.has_prev = stamp.prev.some;
@@ -96,55 +58,69 @@ static struct mr_error consider(struct mr_stage *stage, struct lane *lane, uint6
     }
     found->last = item;
     found->count++;
-    *ret_over = *ret_over || found->count == MR_REREAD_MAX;
+    *ret_over = found->count == MR_REREAD_MAX;
     return mr_ok();
 }
 
-struct mr_error mr_stage_reread(struct mr_stage *stage, struct lane *lane, uint64_t until, bool *ret_found)
+/* What the lane needs of [from, high), as far as it hangs together with its mark. */
+static struct mr_error scan(struct mr_stage *stage, struct lane *lane, uint64_t until, uint64_t from, uint64_t high,
+                            struct found *found)
 {
     struct mr_log *log = stage->env.log;
-    const struct mr_stage_input *input = &stage->spec.inputs[lane->pub.input];
-    const char *topic = input->reread_from != NULL ? input->reread_from : input->topic;
-    uint64_t low, high;
-    bool some;
-    MR_TRY(log->ops->watermarks(log, topic, lane->pub.partition, &low, &high));
-    /* From the log's beginning: no committed offset says from where a model that has been quiet for long needs it. A
-     * pass that found as many as it may goes on where it ended. */
-    const uint64_t from = lane->reread_next > low ? lane->reread_next : low;
-    struct found found = {0};
-    struct mr_error error = mr_ok();
-    bool over = from >= high;
+    const char *topic = topic_of(stage, lane);
     struct mr_log_reader *reader = NULL;
-    if (!over) {
-        MR_TRY(log->ops->reader_open(log, topic, lane->pub.partition, from, &reader));
+    bool over = from >= high;
+    if (over) {
+        return mr_ok();
     }
+    MR_TRY(log->ops->reader_open(log, topic, lane->pub.partition, from, &reader));
+    struct mr_error error = mr_ok();
     while (!over && !mr_failed(error)) {
         struct mr_log_record record;
+        bool some;
         error = log->ops->reader_next(log, reader, READ_WAIT_MS, &some, &record);
         if (!mr_failed(error) && !some) {
             error = mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %u", topic, lane->pub.partition);
         }
         if (!mr_failed(error)) {
-            over = record.offset + 1 >= high;
-            error = consider(stage, lane, until, &record, &found, &over);
+            bool enough = false;
+            error = consider(stage, lane, until, &record, found, &enough);
+            over = enough || record.offset + 1 >= high;
         }
         mr_stage_alive(stage);
     }
-    if (reader != NULL) {
-        log->ops->reader_close(log, reader);
-    }
-    if (mr_failed(error)) {
-        while (found.first != NULL) {
-            struct item *item = found.first;
-            found.first = item->next;
-            mr_item_free(stage, item);
+    log->ops->reader_close(log, reader);
+    return error;
+}
+
+/* No committed offset says from where a model that has been quiet needs the log. It is looked for backwards, by spans
+ * that grow, so that it costs what lies behind and not the log's length: that a record follows the mark is proof enough
+ * (rule O3), wherever the look began. */
+static struct mr_error search(struct mr_stage *stage, struct lane *lane, uint64_t until, uint64_t low, uint64_t high,
+                              struct found *found)
+{
+    for (uint64_t span = SPAN_FIRST;; span *= SPAN_GROWTH) {
+        const uint64_t from = high - low > span ? high - span : low;
+        const struct mr_error error = scan(stage, lane, until, from, high, found);
+        if (mr_failed(error) || found->first != NULL || from == low) {
+            return error;
         }
+    }
+}
+
+struct mr_error mr_stage_reread(struct mr_stage *stage, struct lane *lane, uint64_t until, bool *ret_found)
+{
+    uint64_t low, high;
+    struct found found = {0};
+    MR_TRY(stage->env.log->ops->watermarks(stage->env.log, topic_of(stage, lane), lane->pub.partition, &low, &high));
+    /* A pass that found as many as it may goes on where it ended. */
+    const struct mr_error error = lane->reread_next > low ? scan(stage, lane, until, lane->reread_next, high, &found)
+                                                          : search(stage, lane, until, low, high, &found);
+    if (mr_failed(error)) {
+        drop(stage, &found);
         return error;
     }
-    const struct mr_mark mark = {lane->pub.has_mark, lane->pub.mark};
-    *ret_found = found.first != NULL &&
-                 mr_order_decide(mark, found.first->pub.origin,
-                                 (struct mr_mark){found.first->pub.has_prev, found.first->pub.prev}) == MR_ORDER_NEXT;
+    *ret_found = found.first != NULL;
     lane->reread_next = found.count == MR_REREAD_MAX ? found.last->record.offset + 1 : 0;
     if (found.first != NULL) {
         mr_lane_push_front(lane, found.first, found.last);

@@ -40,9 +40,8 @@ void mr_stage_waiting(struct mr_stage *stage, const char *reason)
 void mr_stage_count(struct mr_stage *stage, const char *decision)
 {
     const struct mr_label labels[] = {{"stage", stage->spec.name}, {"decision", decision}};
-    mr_metric_add(mr_metrics_counter(stage->env.metrics, "millrace_decisions_total", "Decisions taken, by name.",
-                                     labels, MR_COUNT_OF(labels)),
-                  1);
+    mr_counters_add(&stage->decisions, stage->env.metrics, "millrace_decisions_total", "Decisions taken, by name.",
+                    labels, MR_COUNT_OF(labels));
 }
 
 void mr_stage_line(struct mr_stage *stage, enum mr_trace_level level, const char *decision, const struct item *item,
@@ -354,12 +353,7 @@ void mr_stage_free(struct mr_stage *stage)
         delivery->after->before = delivery->before;
         free(delivery);
     }
-    while (stage->readers != NULL) {
-        struct reader *reader = stage->readers;
-        stage->readers = reader->after;
-        log->ops->reader_close(log, reader->reader);
-        free(reader);
-    }
+    mr_readers_close(stage);
     mr_arena_deinit(&stage->arena);
     free(stage->stash);
     free(stage->assigned);

@@ -82,19 +82,11 @@ struct delivery {
     uint64_t token;
 };
 
-struct reader {
-    const char *topic;
-    uint32_t partition;
-    struct mr_log_reader *reader;
-    uint64_t next;
-    bool some; /* next is known */
-    struct reader *after;
-};
-
 struct mr_stage {
     struct mr_stage_spec spec;
     struct mr_stage_env env;
     struct mr_arena arena;
+    struct mr_counters decisions;
     struct lane *lanes[MR_LANE_BUCKETS];
     struct lane *ready_first, *ready_last;
     struct lane *parked_first;
@@ -169,6 +161,11 @@ struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, u
                                     const char *detail);
 /* The ce_time of a record in milliseconds, or its timestamp. */
 int64_t mr_record_time_ms(const struct mr_log_record *record);
+enum { MR_CE_TIME_SIZE = 32 };
+void mr_ce_time_text(int64_t time_ms, char ret_text[MR_CE_TIME_SIZE]);
+
+/* reader.c */
+void mr_readers_close(struct mr_stage *stage);
 
 /* order of one record; stamp.c */
 struct stamp {

@@ -19,6 +19,7 @@ struct stage_gpu_effects {
     struct stage_gpu_fetch *fetches; /* on workers, or done and not collected */
     _Atomic(struct mr_log *) log;    /* to wake; NULL until the loop turns */
     uint32_t corrupt;                /* words, at the last turn */
+    struct mr_counters staging;
     struct mr_metric *free_bytes, *leased_blocks, *consumer;
 };
 
@@ -34,13 +35,12 @@ struct work {
     char detail[MR_ERROR_DETAIL_MAX];
 };
 
-static void count(const struct stage_gpu_effects *effects, const char *name, const char *reason)
+static void count(struct stage_gpu_effects *effects, const char *name, const char *reason)
 {
     const struct mr_label labels[] = {{"stage", "stage_gpu"}, {"decision", name}, {"reason", reason}};
-    mr_metric_add(mr_metrics_counter(effects->service->metrics, "millrace_staging_total",
-                                     "What was found and decided of batches on their way to the arena, by name.",
-                                     labels, MR_COUNT_OF(labels)),
-                  1);
+    mr_counters_add(&effects->staging, effects->service->metrics, "millrace_staging_total",
+                    "What was found and decided of batches on their way to the arena, by name.", labels,
+                    MR_COUNT_OF(labels));
 }
 
 /* ---- Performing ---------------------------------------------------------------------------------------- */

@@ -106,10 +106,10 @@ static struct mr_error take_lease(struct train_effects *effects, struct train_mo
                   1);
     MR_TRACE(&effects->service->trace, MR_TRACE_DEBUG, "LeaseLost", mr_text("model", model->id),
              mr_count("origin", item->origin), mr_text("reason", mr_lease_loss_text(loss)));
-    struct mr_log_record record;
-    MR_TRY(
-        mr_stage_read(effects->service->stage, MR_TOPIC_VALIDATED, model->partition, state->validated_offset, &record));
-    return take_record(state, record.value);
+    struct mr_bytes validated;
+    MR_TRY(mr_stage_read(effects->service->stage, MR_TOPIC_VALIDATED, model->partition, state->validated_offset,
+                         &validated));
+    return take_record(state, validated);
 }
 
 /* ---- The gate -------------------------------------------------------------------------------------------------------
@@ -169,24 +169,30 @@ static void fold_done(void *self, struct mr_stage_job *base, struct mr_item *ite
 /* ---- The step
  * ------------------------------------------------------------------------------------------------------------ */
 
-static void measure(struct train_effects *effects, const struct train_model *model, const struct train_folding *folding)
+static void measure(struct train_effects *effects, struct train_model *model, const struct train_folding *folding)
 {
     const struct train_outcome *outcome = &folding->outcome;
-    if (outcome->what == TRAIN_DECISION_STEPPED) {
-        const struct mr_label label = {"model", model->id};
-        mr_metric_add(effects->steps, 1);
-        mr_metric_add(effects->samples, (double)outcome->stepped.rows);
-        mr_metric_observe(effects->step_seconds, folding->seconds);
-        mr_metric_set(
-            mr_metrics_gauge(effects->service->metrics, "millrace_train_loss", "Loss of the last step.", &label, 1),
-            (double)outcome->stepped.loss);
+    if (outcome->what != TRAIN_DECISION_STEPPED) {
+        return;
     }
+    if (model->loss == NULL) {
+        const struct mr_label label = {"model", model->id};
+        model->loss =
+            mr_metrics_gauge(effects->service->metrics, "millrace_train_loss", "Loss of the last step.", &label, 1);
+    }
+    mr_metric_add(effects->steps, 1);
+    mr_metric_add(effects->samples, (double)outcome->stepped.rows);
+    mr_metric_observe(effects->step_seconds, folding->seconds);
+    mr_metric_set(model->loss, (double)outcome->stepped.loss);
 }
 
-static void describe(const struct train_outcome *outcome, char *ret_detail, size_t size)
+/* A step is described only for who reads it: the line of a checkpoint, or all of them. */
+static void describe(const struct train_effects *effects, const struct train_outcome *outcome, char *ret_detail,
+                     size_t size)
 {
+    const bool is_told = outcome->has_cut || effects->service->trace.least <= MR_TRACE_DEBUG;
     ret_detail[0] = '\0';
-    if (outcome->what == TRAIN_DECISION_STEPPED) {
+    if (outcome->what == TRAIN_DECISION_STEPPED && is_told) {
         snprintf(ret_detail, size, "step %" PRIu64 ", loss %.9g", outcome->step, (double)outcome->stepped.loss);
     } else if (outcome->what == TRAIN_DECISION_DIVERGED) {
         snprintf(ret_detail, size, "%s is not finite", mr_diverged_reason_text(outcome->stepped.reason));
@@ -221,7 +227,7 @@ static struct mr_verdict settle(struct train_effects *effects, struct train_mode
     struct mr_stage *stage = effects->service->stage;
     const struct mr_stage_stamp stamp = mr_stage_stamp(stage, item, MR_TOPIC_TRAINED);
     char detail[MR_ERROR_DETAIL_MAX];
-    describe(outcome, detail, sizeof detail);
+    describe(effects, outcome, detail, sizeof detail);
     struct mr_verdict verdict = verdict_of(MR_VERDICT_EMIT, train_decision_text(outcome->what), detail);
     verdict.outputs[0] = (struct mr_stage_output){.topic = MR_TOPIC_TRAINED, .type = "millrace.step.v1.StepTrained"};
     verdict.output_count = 1;

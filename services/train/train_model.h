@@ -19,14 +19,15 @@ struct train_model {
     struct train_model *hash_next;
     char id[MR_ID_SIZE];
     uint32_t partition;
-    struct mr_lane *lane;  /* NULL: its assignment is over */
-    uint32_t refs;         /* the lane, and jobs */
-    uint64_t generation;   /* grows when the state is dropped: outcomes of earlier jobs are ignored */
-    bool ready, hydrating; /* hydrating: a job is */
-    bool restarting;       /* it hydrates from a head that is not its own */
-    bool holds_room;       /* counts as one of models_max */
-    bool run_open;         /* as of the last record */
-    bool stopped;          /* with an alarm: nothing more is done about it in this assignment */
+    struct mr_lane *lane;   /* NULL: its assignment is over */
+    uint32_t refs;          /* the lane, and jobs */
+    uint64_t generation;    /* grows when the state is dropped: outcomes of earlier jobs are ignored */
+    bool ready, hydrating;  /* hydrating: a job is */
+    bool restarting;        /* it hydrates from a head that is not its own */
+    bool holds_room;        /* counts as one of models_max */
+    bool run_open;          /* as of the last record */
+    bool stopped;           /* with an alarm: nothing more is done about it in this assignment */
+    struct mr_metric *loss; /* NULL before its first step */
     struct train_fold fold;
     struct train_chain chain;    /* the last checkpoint that was sealed or hydrated from */
     struct train_chain known;    /* the last that is known as committed */

@@ -2,16 +2,32 @@
 #include "millrace/hash.h"
 
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/random.h>
+
+/* Looked up once: a look-up costs more than the hash of a short text. Kept until the process ends. */
+static const EVP_MD *algorithm;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_algorithm(void)
+{
+    algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+    MR_ASSERT(algorithm != NULL);
+}
+
+static const EVP_MD *sha256(void)
+{
+    MR_ASSERT(pthread_once(&once, find_algorithm) == 0);
+    return algorithm;
+}
 
 struct mr_sha256 mr_sha256_of(struct mr_bytes bytes)
 {
     struct mr_sha256 hash;
-    MR_ASSERT(SHA256(bytes.data, bytes.size, hash.bytes) != NULL);
+    MR_ASSERT(EVP_Digest(bytes.data, bytes.size, hash.bytes, NULL, sha256(), NULL) == 1);
     return hash;
 }
 
@@ -40,7 +56,7 @@ struct mr_sha256_stream *mr_sha256_begin(void)
 {
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     MR_ASSERT(context != NULL);
-    MR_ASSERT(EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
+    MR_ASSERT(EVP_DigestInit_ex(context, sha256(), NULL) == 1);
     return (struct mr_sha256_stream *)context;
 }
 

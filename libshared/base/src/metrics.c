@@ -214,6 +214,36 @@ struct mr_metric *mr_metrics_histogram(struct mr_metrics *metrics, const char *n
     return get(metrics, MR_FAMILY_HISTOGRAM, name, help, labels, count);
 }
 
+static bool same_values(const char *const values[], const struct mr_label *labels, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (values[i] != labels[i].value) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void mr_counters_add(struct mr_counters *counters, struct mr_metrics *metrics, const char *name, const char *help,
+                     const struct mr_label *labels, size_t count)
+{
+    MR_ASSERT(count <= MR_COUNTERS_LABELS_MAX);
+    size_t i = 0;
+    while (i < counters->count && !same_values(counters->known[i].values, labels, count)) {
+        i++;
+    }
+    struct mr_metric *const metric =
+        i < counters->count ? counters->known[i].metric : mr_metrics_counter(metrics, name, help, labels, count);
+    if (i == counters->count && i < MR_COUNTERS_MAX) {
+        for (size_t j = 0; j < count; j++) {
+            counters->known[i].values[j] = labels[j].value;
+        }
+        counters->known[i].metric = metric;
+        counters->count++;
+    }
+    mr_metric_add(metric, 1);
+}
+
 /* ---- Values ---------------------------------------------------------------------------------------- */
 
 void mr_metric_add(struct mr_metric *metric, double amount)

@@ -26,6 +26,20 @@ struct mr_metric *mr_metrics_gauge(struct mr_metrics *metrics, const char *name,
 /* Buckets 100 us to 100 s, three per decade. */
 struct mr_metric *mr_metrics_histogram(struct mr_metrics *metrics, const char *name, const char *help,
                                        const struct mr_label *labels, size_t count);
+/* Counters of one name that are counted for every record: label values are texts of static storage, and each series is
+ * looked up once, then found by their addresses. Used by one thread; zeroed memory is an empty one. */
+enum { MR_COUNTERS_MAX = 64, MR_COUNTERS_LABELS_MAX = 3 };
+struct mr_counters {
+    struct {
+        const char *values[MR_COUNTERS_LABELS_MAX];
+        struct mr_metric *metric;
+    } known[MR_COUNTERS_MAX];
+    size_t count;
+};
+/* Adds one. The metrics, the name and the labels' names are the same in every call; at most MR_COUNTERS_LABELS_MAX
+ * labels. */
+void mr_counters_add(struct mr_counters *counters, struct mr_metrics *metrics, const char *name, const char *help,
+                     const struct mr_label *labels, size_t count);
 void mr_metric_add(struct mr_metric *metric, double amount); /* counter, gauge */
 void mr_metric_set(struct mr_metric *metric, double value);  /* gauge */
 void mr_metric_observe(struct mr_metric *metric, double seconds);

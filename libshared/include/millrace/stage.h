@@ -207,9 +207,9 @@ void mr_stage_work(struct mr_stage *stage, struct mr_item *item, struct mr_stage
  * ce_id and ce_time are those of `origin` and `time_ms`. */
 struct mr_error mr_stage_emit(struct mr_stage *stage, struct mr_lane *lane, uint64_t origin, int64_t time_ms,
                               const struct mr_stage_output *output, uint64_t token);
-/* Reads one record of a topic by offset; sequential reads are fast. REJECT "offset_gone"; TRANSIENT when the broker
- * does not answer. The record lives until the next call. */
+/* Reads the value of one record of a topic by offset. Offsets that lie close together are read in one go, whatever
+ * their order. REJECT "offset_gone"; TRANSIENT when the broker does not answer. The value lives until the next call. */
 MR_MUST_USE struct mr_error mr_stage_read(struct mr_stage *stage, const char *topic, uint32_t partition,
-                                          uint64_t offset, struct mr_log_record *ret_record);
+                                          uint64_t offset, struct mr_bytes *ret_value);
 
 #endif
