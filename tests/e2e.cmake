@@ -10,16 +10,15 @@ foreach(name same_hash bad_input adopt variety subscribe)
   set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 600 RUN_SERIAL ON
     ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")
 endforeach()
-# The same on Apache Kafka, which comes from Maven Central: ./dev test --offline leaves out the label kafka.
-add_test(NAME e2e.kafka_same_hash COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/same_hash_test.sh)
-set_tests_properties(e2e.kafka_same_hash PROPERTIES LABELS "e2e;kafka" TIMEOUT 600 RUN_SERIAL ON
-  ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MILLRACE_TEST_BROKER=kafka")
-# On Apache Kafka, which comes from Maven Central.
+# On Apache Kafka, which comes from Maven Central: ./dev test --offline leaves out the label kafka.
 add_executable(mr_kafka_topics e2e/kafka_topics.c)
 target_link_libraries(mr_kafka_topics PRIVATE PkgConfig::RDKAFKA mr_options)
 set_target_properties(mr_kafka_topics PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-foreach(name kafka_topics kafka_adopt)
+foreach(name kafka_topics kafka_adopt kafka_stack kafka_security)
   add_test(NAME e2e.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${name}_test.sh)
   set_tests_properties(e2e.${name} PROPERTIES LABELS "e2e;kafka" TIMEOUT 600 RUN_SERIAL ON
     ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")
 endforeach()
+add_test(NAME e2e.kafka_same_hash COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/same_hash_test.sh)
+set_tests_properties(e2e.kafka_same_hash PROPERTIES LABELS "e2e;kafka" TIMEOUT 600 RUN_SERIAL ON
+  ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MILLRACE_TEST_BROKER=kafka")

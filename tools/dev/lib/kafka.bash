@@ -281,13 +281,13 @@ kafka_launch() {
 
 # kafka_sees DIR N NUMBER...: whether broker N answers that those brokers are there.
 kafka_sees() {
-  local dir=$1 number=$2 brokers wanted
+  local dir=$1 number=$2 seen wanted
   local -a settings=()
   [ ! -e "$dir/client.properties" ] || settings=(-F "$dir/client.properties")
-  brokers=$(kcat "${settings[@]}" -b "$(kafka_address "$dir" "$number")" -L -J -m 2 2>/dev/null </dev/null |
+  seen=$(kcat "${settings[@]}" -b "$(kafka_address "$dir" "$number")" -L -J -m 2 2>/dev/null </dev/null |
     jq -r '.brokers[].id') || return 1
   shift 2
-  for wanted in "$@"; do grep -qx "$wanted" <<<"$brokers" || return 1; done
+  for wanted in "$@"; do grep -qx "$wanted" <<<"$seen" || return 1; done
 }
 
 # kafka_await DIR NUMBER...: until each of these brokers answers that all of them are there.

@@ -119,11 +119,10 @@ stack_command() {
 
 # stack_adopt DIR: every model in DIR/store goes on in the broker's log.
 stack_adopt() {
-  local head model
+  local head
   for head in "$1"/store/*/head.json; do
     [ -e "$head" ] || continue
-    model=$(basename "$(dirname "$head")")
-    stack_command "$1" log adopt --store "file://$1/store" --model "$model"
+    stack_command "$1" log adopt --store "file://$1/store" --model "$(basename "$(dirname "$head")")"
   done
 }
 
