@@ -201,6 +201,9 @@ static int exit_code_of(struct mr_error error)
     if (strcmp(error.code, "log_discontinuity") == 0) {
         return MR_EXIT_LOG;
     }
+    if (strcmp(error.code, "denied") == 0) {
+        return MR_EXIT_DENIED;
+    }
     return error.kind == MR_ERROR_REJECT ? MR_EXIT_USAGE : MR_EXIT_FAILED;
 }
 
