@@ -87,8 +87,8 @@ struct mr_error kafka_partition_check(struct kafka_log *self, const char *topic,
     return mr_ok();
 }
 
-/* That the answer did not come says little: what librdkafka told meanwhile says why. A refusal weighs more than a broker
- * that is away. */
+/* That the answer did not come says little: what librdkafka told meanwhile says why. A refusal weighs more than that a
+ * broker is away. */
 static struct mr_error error_told(rd_kafka_t *handle, struct mr_error error)
 {
     rd_kafka_queue_t *const queue = rd_kafka_queue_get_main(handle);
