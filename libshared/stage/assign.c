@@ -17,7 +17,7 @@ struct partition *mr_partition_find(struct mr_stage *stage, uint32_t input, uint
 }
 
 static struct mr_error advance(struct mr_stage *stage, uint32_t input, uint32_t index, struct mr_bytes model,
-                               uint64_t origin, bool is_output)
+                               uint64_t origin, struct lane **ret_lane)
 {
     struct lane *lane = mr_lane_get(stage, input, index, model);
     if (lane == NULL) {
@@ -27,9 +27,8 @@ static struct mr_error advance(struct mr_stage *stage, uint32_t input, uint32_t 
         lane->pub.has_mark = true;
         lane->pub.mark = origin;
     }
-    if (is_output && (!lane->last_out.some || lane->last_out.origin < origin)) {
-        lane->last_out = (struct mr_mark){true, origin};
-    }
+    mr_lane_folded(lane, origin);
+    *ret_lane = lane;
     return mr_ok();
 }
 
@@ -37,12 +36,16 @@ struct fold {
     struct mr_stage *stage;
     uint32_t partition;
     const char *topic;
+    struct folds *cache;
 };
 
-static struct mr_error fold_output(const struct fold *fold, const struct mr_log_record *record)
+static struct mr_error fold_output(void *self, const struct mr_log_record *record)
 {
+    const struct fold *fold = self;
     struct mr_stage *stage = fold->stage;
     struct stamp stamp;
+    bool repeated = false;
+    mr_folds_folded(fold->cache, record);
     MR_TRY(mr_stamp_read(record, &stamp));
     if (memcmp(stamp.log_id.bytes, stage->env.deployment->log_id.bytes, MR_LOG_ID_SIZE) != 0) {
         return mr_error_make(MR_ERROR_FATAL, "log_discontinuity", 0, "%s partition %u holds records of another log",
@@ -51,10 +54,13 @@ static struct mr_error fold_output(const struct fold *fold, const struct mr_log_
     for (uint32_t i = 0; i < stage->spec.input_count; i++) {
         const char *from = stage->spec.inputs[i].marks_from;
         if (from != NULL && strcmp(from, fold->topic) == 0) {
-            MR_TRY(advance(stage, i, fold->partition, mr_bytes_of_text(stamp.model_text), stamp.origin, true));
+            struct lane *lane;
+            MR_TRY(advance(stage, i, fold->partition, mr_bytes_of_text(stamp.model_text), stamp.origin, &lane));
+            repeated = lane->last_out.some && lane->last_out.origin >= stamp.origin;
+            lane->last_out = repeated ? lane->last_out : (struct mr_mark){true, stamp.origin};
         }
     }
-    return stage->spec.ops->fold == NULL ? mr_ok() : stage->spec.ops->fold(stage->spec.self, record);
+    return stage->spec.ops->fold == NULL || repeated ? mr_ok() : stage->spec.ops->fold(stage->spec.self, record);
 }
 
 static bool decimal(struct mr_bytes text, uint64_t *ret_number)
@@ -71,8 +77,10 @@ static bool decimal(struct mr_bytes text, uint64_t *ret_number)
 }
 
 /* Own dead letters are resolved records too. */
-static struct mr_error fold_dead_letter(const struct fold *fold, const struct mr_log_record *record)
+static struct mr_error fold_dead_letter(void *self, const struct mr_log_record *record)
 {
+    const struct fold *fold = self;
+    struct lane *lane;
     struct mr_bytes name, origin_text, model;
     uint64_t origin;
     if (!mr_log_header_find(record, "mr_dlq_stage", &name) ||
@@ -84,58 +92,66 @@ static struct mr_error fold_dead_letter(const struct fold *fold, const struct mr
         return mr_error_make(MR_ERROR_REJECT, "corrupt_record", 0, "%s partition %u offset %" PRIu64 ": bad headers",
                              record->topic, record->partition, record->offset);
     }
-    return advance(fold->stage, 0, fold->partition, model, origin, false);
+    mr_folds_folded(fold->cache, record);
+    return advance(fold->stage, 0, fold->partition, model, origin, &lane);
 }
 
-/* Every record of the partition that was there when this began. */
-static struct mr_error fold_topic(const struct fold *fold,
-                                  struct mr_error (*one)(const struct fold *, const struct mr_log_record *))
+struct mr_error mr_stage_scan(struct mr_stage *stage, const char *topic, uint32_t partition, uint64_t from,
+                              uint64_t *ret_end, struct mr_error (*one)(void *self, const struct mr_log_record *record),
+                              void *self)
 {
-    struct mr_log *log = fold->stage->env.log;
+    struct mr_log *log = stage->env.log;
     uint64_t low, high;
-    MR_TRY(log->ops->watermarks(log, fold->topic, fold->partition, &low, &high));
-    if (low >= high) {
+    MR_TRY(log->ops->watermarks(log, topic, partition, &low, &high));
+    uint64_t next = from > low ? from : low;
+    if (ret_end != NULL) {
+        *ret_end = high;
+    }
+    if (next >= high) {
         return mr_ok();
     }
     struct mr_log_reader *reader;
-    MR_TRY(log->ops->reader_open(log, fold->topic, fold->partition, low, &reader));
+    MR_TRY(log->ops->reader_open(log, topic, partition, next, &reader));
     struct mr_error error = mr_ok();
-    for (uint64_t next = low; next < high && !mr_failed(error);) {
+    while (next < high && !mr_failed(error)) {
         struct mr_log_record record;
         bool some;
         error = log->ops->reader_next(log, reader, READ_WAIT_MS, &some, &record);
         if (!mr_failed(error) && !some) {
-            error = mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %u at %" PRIu64, fold->topic,
-                                  fold->partition, next);
+            error = mr_error_make(MR_ERROR_TRANSIENT, "read_timeout", 0, "%s partition %u at %" PRIu64, topic,
+                                  partition, next);
         }
         if (!mr_failed(error)) {
             next = record.offset + 1;
-            error = one(fold, &record);
+            error = one(self, &record);
         }
-        mr_stage_alive(fold->stage);
+        mr_stage_alive(stage);
     }
     log->ops->reader_close(log, reader);
     return error;
 }
 
+/* What is not cached of it. */
+static struct mr_error fold_topic(struct fold *fold, const char *topic,
+                                  struct mr_error (*one)(void *self, const struct mr_log_record *record))
+{
+    struct fold_topic *cached = mr_folds_topic(fold->cache, topic);
+    uint64_t end;
+    fold->topic = topic;
+    MR_TRY(mr_stage_scan(fold->stage, topic, fold->partition, mr_folds_next(cached), &end, one, fold));
+    mr_folds_reached(cached, end);
+    return mr_ok();
+}
+
 static struct mr_error fold_all(struct mr_stage *stage, uint32_t index)
 {
+    struct fold fold = {.stage = stage, .partition = index, .cache = mr_folds_find(stage, index)};
     for (size_t i = 0; i < stage->spec.output_count; i++) {
-        bool wanted = stage->spec.ops->fold != NULL;
-        for (size_t j = 0; j < stage->spec.input_count; j++) {
-            const char *from = stage->spec.inputs[j].marks_from;
-            wanted = wanted || (from != NULL && strcmp(from, stage->spec.outputs[i]) == 0);
-        }
-        if (wanted) {
-            const struct fold fold = {stage, index, stage->spec.outputs[i]};
-            MR_TRY(fold_topic(&fold, fold_output));
+        if (mr_stage_folds_topic(stage, stage->spec.outputs[i])) {
+            MR_TRY(fold_topic(&fold, stage->spec.outputs[i], fold_output));
         }
     }
-    if (stage->spec.retry_topic != NULL) {
-        const struct fold fold = {stage, index, MR_TOPIC_DEADLETTERS};
-        MR_TRY(fold_topic(&fold, fold_dead_letter));
-    }
-    return mr_ok();
+    return stage->spec.retry_topic == NULL ? mr_ok() : fold_topic(&fold, MR_TOPIC_DEADLETTERS, fold_dead_letter);
 }
 
 static struct mr_error partition_new(struct mr_stage *stage, uint32_t input, uint32_t index)
@@ -187,6 +203,7 @@ static struct mr_error open_one(struct mr_stage *stage, uint32_t index)
     if (ops->partition_open != NULL) {
         MR_TRY(ops->partition_open(stage->spec.self, index));
     }
+    MR_TRY(mr_folds_open(stage, index));
     MR_TRY(fold_all(stage, index));
     if (stage->spec.retry_topic != NULL) {
         MR_TRY(mr_park_fold(stage, mr_partition_find(stage, 0, index)));
@@ -215,8 +232,10 @@ void mr_stage_revoke(struct mr_stage *stage)
     for (struct delivery *d = stage->deliveries.after; d != &stage->deliveries; d = d->after) {
         d->item = NULL;
         d->lane = NULL;
+        d->folds = NULL;
     }
     mr_lanes_close(stage);
+    mr_folds_close(stage);
     for (size_t i = 0; i < MR_ITEM_BUCKETS; i++) {
         while (stage->items[i] != NULL) {
             mr_item_free(stage, stage->items[i]);

@@ -42,6 +42,7 @@ struct lane *mr_lane_get(struct mr_stage *stage, uint32_t input, uint32_t partit
         memcpy(lane->pub.model_id, model.data, model.size);
     }
     lane->phase = LANE_OPENING;
+    lane->folds = mr_folds_find(stage, partition);
     struct lane **bucket = &stage->lanes[bucket_of(input, partition, model)];
     lane->hash_next = *bucket;
     *bucket = lane;
@@ -141,6 +142,22 @@ void mr_lanes_close(struct mr_stage *stage)
             struct lane *lane = stage->lanes[i];
             stage->lanes[i] = lane->hash_next;
             lane_close(stage, lane);
+        }
+    }
+}
+
+void mr_lanes_close_partition(struct mr_stage *stage, uint32_t partition)
+{
+    for (size_t i = 0; i < MR_LANE_BUCKETS; i++) {
+        for (struct lane **link = &stage->lanes[i]; *link != NULL;) {
+            struct lane *lane = *link;
+            if (lane->pub.partition == partition) {
+                MR_ASSERT(!lane->asked && !lane->ready && !lane->in_parked);
+                *link = lane->hash_next;
+                lane_close(stage, lane);
+            } else {
+                link = &lane->hash_next;
+            }
         }
     }
 }

@@ -55,6 +55,7 @@ struct mr_error mr_stage_produce(struct mr_stage *stage, enum sending kind, cons
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a delivery");
     }
     *delivery = (struct delivery){.item = item, .lane = lane, .token = token};
+    mr_folds_sent(stage, output, delivery);
     struct mr_log_output whole = *output;
     whole.token = (uint64_t)(uintptr_t)delivery;
     struct mr_error error = stage->env.log->ops->produce(stage->env.log, &whole);

@@ -17,6 +17,7 @@ enum {
     HEALTH_STALE_MS = 30000,
     PROBE_MS = 500,
     STOP_WAIT_MS = 10000,
+    FOLD_SHARE = 4,
     SETTINGS_MAX = 65536,
 };
 
@@ -229,6 +230,8 @@ static struct mr_error run_stage(struct mr_service *service, const struct mr_sta
         .window_records = (uint32_t)config->window_records,
         .window_bytes = config->window_bytes,
         .parked_max = (uint32_t)config->parked_max,
+        .fold_every = (uint32_t)config->fold_every,
+        .fold_share = FOLD_SHARE,
         .probe_ms = PROBE_MS,
         .stop_wait_ms = STOP_WAIT_MS,
     };

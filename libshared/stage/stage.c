@@ -254,6 +254,7 @@ static struct mr_error turn(struct mr_stage *stage, uint32_t wait_ms)
     MR_TRY(probe(stage));
     wake_parked(stage);
     MR_TRY(run_ready(stage));
+    MR_TRY(mr_folds_turn(stage));
     MR_TRY(mr_stage_press_back(stage));
     mr_stage_commit(stage, false);
     mr_stage_gauges(stage);
@@ -284,7 +285,8 @@ bool mr_stage_turn(struct mr_stage *stage, uint32_t wait_ms, bool stopping, int 
         *ret_exit = stage->exit_code;
         return false;
     }
-    if (stage->stopping && (settled(stage) || mr_stage_ticks_ms(stage) >= stage->stop_by_ms)) {
+    const bool done = settled(stage) && mr_folds_finished(stage);
+    if (stage->stopping && (done || mr_stage_ticks_ms(stage) >= stage->stop_by_ms)) {
         mr_stage_commit(stage, true);
         const struct mr_error late = stage->env.log->ops->commit_wait(stage->env.log, STOP_COMMIT_WAIT_MS);
         MR_TRACE(stage->env.trace, MR_TRACE_INFO, "Stopped", mr_text("commit", mr_failed(late) ? late.code : "ok"),

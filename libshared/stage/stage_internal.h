@@ -31,6 +31,7 @@ struct item {
     uint32_t pending; /* outputs that are not acknowledged */
     bool parking;     /* it is being written to the retry topic */
     bool from_park;   /* it was read from there */
+    bool in_barrier;  /* a snapshot of the fold waits for it */
 };
 
 enum lane_phase { LANE_OPENING = 1, LANE_OPEN, LANE_STOPPED };
@@ -56,10 +57,18 @@ struct lane {
     struct item *head, *tail; /* waiting */
     struct item *current;     /* the one that is being handled */
     struct mr_mark last_out;  /* the origin of its last record in the topic that marks come from */
+    struct mr_mark folded;    /* of its last output there, or dead letter: what a fold gives as its mark */
     struct mr_mark reread_until;
     uint64_t reread_next; /* where a re-read goes on; 0: at the beginning */
     struct mr_park park;
     struct mr_mark pin; /* input offset below which offsets may be committed: of a lane that stopped */
+    /* The cache of the fold. */
+    struct folds *folds; /* of its partition; NULL: nothing is cached */
+    struct lane *dirty_next;
+    bool dirty;           /* it differs from what is cached */
+    uint32_t saved_bytes; /* as it was written last */
+    uint32_t saved_turn;  /* of the parts of a large state */
+    uint64_t saved_since; /* the snapshot that had it first; 0: none of this epoch */
 };
 
 /* One partition of one input topic, while it is assigned. */
@@ -80,6 +89,9 @@ struct delivery {
     struct item *item; /* NULL: it was of an assignment that is over, or of mr_stage_emit */
     struct lane *lane; /* of mr_stage_emit */
     uint64_t token;
+    struct folds *folds;           /* to be told of it; NULL: none */
+    struct fold_topic *fold_topic; /* of an output; NULL: a record of the cache itself */
+    uint64_t bytes;
 };
 
 struct mr_stage {
@@ -94,6 +106,7 @@ struct mr_stage {
     uint64_t next_item_id;
     struct partition *partitions;
     struct delivery deliveries; /* head of a ring */
+    struct folds *folds;        /* of the assigned partitions */
     struct reader *readers;
     uint64_t bytes;        /* of records in memory */
     struct item *down;     /* wait for a dependency */
@@ -135,6 +148,8 @@ void mr_lane_push_front(struct lane *lane, struct item *first, struct item *last
 struct item *mr_lane_pop(struct lane *lane);
 void mr_lane_list_parked(struct mr_stage *stage, struct lane *lane);
 void mr_lanes_close(struct mr_stage *stage);
+/* Of lanes that were never asked to open. */
+void mr_lanes_close_partition(struct mr_stage *stage, uint32_t partition);
 
 /* item.c */
 struct item *mr_item_new(struct mr_stage *stage, const struct mr_log_record *record, void *held);
@@ -147,6 +162,44 @@ struct item *mr_item_find(struct mr_stage *stage, uint64_t id);
 struct mr_error mr_stage_assign(struct mr_stage *stage, const uint32_t *partitions, size_t count);
 void mr_stage_revoke(struct mr_stage *stage);
 struct partition *mr_partition_find(struct mr_stage *stage, uint32_t input, uint32_t index);
+/* Gives `one` every record of the partition from `from` on that was there when this began; ret_end, if not NULL: its
+ * end then. TRANSIENT when the broker does not answer. */
+struct mr_error mr_stage_scan(struct mr_stage *stage, const char *topic, uint32_t partition, uint64_t from,
+                              uint64_t *ret_end, struct mr_error (*one)(void *self, const struct mr_log_record *record),
+                              void *self);
+
+/* folds.c: the cache of the fold (folds.h). A NULL of folds or topic: nothing is cached. */
+/* Whether the fold reads this output topic. */
+bool mr_stage_folds_topic(const struct mr_stage *stage, const char *output);
+/* Before the fold of a partition that was just assigned: takes what is cached. */
+struct mr_error mr_folds_open(struct mr_stage *stage, uint32_t partition);
+/* With the assignment, after its lanes. */
+void mr_folds_close(struct mr_stage *stage);
+struct folds *mr_folds_find(struct mr_stage *stage, uint32_t partition);
+struct fold_topic *mr_folds_topic(struct folds *folds, const char *topic);
+/* Where the fold of the topic goes on. */
+uint64_t mr_folds_next(const struct fold_topic *topic);
+/* A record was folded; the fold has reached `next`. */
+void mr_folds_folded(struct folds *folds, const struct mr_log_record *record);
+void mr_folds_reached(struct fold_topic *topic, uint64_t next);
+/* The lane is another than what is cached of it. */
+void mr_folds_touch(struct lane *lane);
+void mr_folds_sent(struct mr_stage *stage, const struct mr_log_output *output, struct delivery *delivery);
+void mr_folds_acknowledged(struct mr_stage *stage, const struct delivery *delivery, uint64_t offset);
+void mr_folds_resolved(struct item *item);
+/* Begins a snapshot when one is due, and takes it further. */
+struct mr_error mr_folds_turn(struct mr_stage *stage);
+/* Of a stage that stops: nothing is left to write. */
+bool mr_folds_finished(const struct mr_stage *stage);
+
+/* The origin of a record whose output or dead letter was produced. */
+static inline void mr_lane_folded(struct lane *lane, uint64_t origin)
+{
+    if (!lane->folded.some || lane->folded.origin < origin) {
+        lane->folded = (struct mr_mark){true, origin};
+    }
+    mr_folds_touch(lane);
+}
 
 /* output.c */
 /* With an item: one more record of its lane is unacknowledged, of this kind. */

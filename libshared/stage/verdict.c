@@ -20,6 +20,7 @@ void mr_stage_resolve(struct mr_stage *stage, struct item *item)
     if (stage->spec.ops->resolved != NULL && !item->parking) {
         stage->spec.ops->resolved(stage->spec.self, &item->pub);
     }
+    mr_folds_resolved(item);
     mr_item_free(stage, item);
 }
 
@@ -36,6 +37,7 @@ void mr_stage_delivered(struct mr_stage *stage, uint64_t token, uint64_t offset)
     struct delivery *delivery = (struct delivery *)(uintptr_t)token;
     delivery->before->after = delivery->after;
     delivery->after->before = delivery->before;
+    mr_folds_acknowledged(stage, delivery, offset);
     struct item *item = delivery->item;
     if (item != NULL) {
         struct lane *lane = lane_of(item->pub.lane);
@@ -90,6 +92,7 @@ static struct mr_error emit(struct mr_stage *stage, struct item *item, const str
         if (marks_from != NULL && strcmp(marks_from, output->topic) == 0 &&
             (!lane->last_out.some || lane->last_out.origin < item->pub.origin)) {
             lane->last_out = (struct mr_mark){true, item->pub.origin};
+            mr_lane_folded(lane, item->pub.origin);
         }
     }
     sent(stage, item);
@@ -157,6 +160,7 @@ static struct mr_error apply(struct mr_stage *stage, struct item *item, const st
                       1);
         lane->current = NULL;
         MR_TRY(mr_stage_dead_letter(stage, item, verdict));
+        mr_lane_folded(lane, item->pub.origin);
         sent(stage, item);
         return mr_ok();
     }

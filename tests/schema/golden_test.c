@@ -8,6 +8,7 @@
 #include "millrace/checkpoint/v1/checkpoint.pb-c.h"
 #include "millrace/common/v1/common.pb-c.h"
 #include "millrace/deployment/v1/deployment.pb-c.h"
+#include "millrace/fold/v1/fold.pb-c.h"
 #include "millrace/metric/v1/metric.pb-c.h"
 #include "millrace/retry/v1/retry.pb-c.h"
 #include "millrace/step/v1/step.pb-c.h"
@@ -19,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Every message that is the value of a topic or an object in the store. */
+/* Every message that is the value of a topic or an object in the store, or is kept as bytes in one. */
 static const ProtobufCMessageDescriptor *const released[] = {
     &millrace__batch__v1__submitted__descriptor,
     &millrace__batch__v1__ingested__descriptor,
@@ -33,6 +34,10 @@ static const ProtobufCMessageDescriptor *const released[] = {
     &millrace__metric__v1__metric_published__descriptor,
     &millrace__retry__v1__retry_entry__descriptor,
     &millrace__deployment__v1__deployment__descriptor,
+    &millrace__fold__v1__fold_entry__descriptor,
+    &millrace__fold__v1__ingest_model__descriptor,
+    &millrace__fold__v1__validate_model__descriptor,
+    &millrace__fold__v1__publish_model__descriptor,
     &millrace__common__v1__stamped__descriptor,
 };
 

@@ -1,7 +1,8 @@
 /*
  * Two stages in a row over the in-memory log, which die at random points, with acknowledgements and writes held back at
  * random. Claim: behind them every model's records stand in order, none lost, none twice after dropping equal origins;
- * and each dead letter is there once or more with equal origin.
+ * each dead letter is there once or more with equal origin; and the state of each model is the fold of its outputs,
+ * which is cached after every few of them.
  */
 #include "check_main.h"
 #include "prng.h"
@@ -34,6 +35,34 @@ static void deduplicated(const char *origins, char *ret_text, size_t size)
             last = origin;
         }
         at = *end == ' ' ? end + 1 : end;
+    }
+}
+
+/* Every output shows the state that its model had by all before it, each origin once. */
+static void check_states(struct memory_broker *broker, const char *topic, const char *model, int seed)
+{
+    uint64_t origins[RECORDS];
+    size_t count = 0, at = 0;
+    const char *text = stamped_origins(broker, topic, 0, model);
+    for (char *end; *text != '\0'; text = *end == ' ' ? end + 1 : end, at++) {
+        const uint64_t origin = strtoull(text, &end, 10);
+        while (!mr_bytes_equal(memory_broker_record(broker, topic, 0, at)->key, mr_bytes_of_text(model))) {
+            at++;
+        }
+        size_t place = 0;
+        while (place < count && origins[place] < origin) {
+            place++;
+        }
+        if (place == count) {
+            origins[count++] = origin;
+        }
+        char expected[RIG_STATE_SIZE];
+        struct mr_bytes shown;
+        rig_state_text(origins, place + 1, expected);
+        ck_assert(mr_log_header_find(memory_broker_record(broker, topic, 0, at), "test_state", &shown));
+        ck_assert_msg(mr_bytes_equal(shown, mr_bytes_of_text(expected)),
+                      "seed %d, %s, model %s, origin %llu: expected %s, got %.*s", seed, topic, model,
+                      (unsigned long long)origin, expected, (int)shown.size, (const char *)shown.data);
     }
 }
 
@@ -76,6 +105,8 @@ START_TEST(nothing_is_lost_doubled_or_reordered)
     memory_broker_shuffle(broker, true);
     struct rig *first = rig_new(broker, "ingest", MR_TOPIC_SUBMITTED, MR_TOPIC_INGESTED, MR_TOPIC_RETRIES_INGEST);
     struct rig *second = rig_new(broker, "validate", MR_TOPIC_INGESTED, MR_TOPIC_VALIDATED, MR_TOPIC_RETRIES_VALIDATE);
+    first->fold_every = 1 + (uint32_t)prng_below(&prng, 6);
+    second->fold_every = 1 + (uint32_t)prng_below(&prng, 6);
     char expected[MODELS][4096] = {{0}};
     unsigned dead = 0;
     for (unsigned i = 0; i < RECORDS; i++) {
@@ -119,7 +150,11 @@ START_TEST(nothing_is_lost_doubled_or_reordered)
         deduplicated(stamped_origins(broker, MR_TOPIC_VALIDATED, 0, name), got, sizeof got);
         ck_assert_msg(strcmp(got, expected[model]) == 0, "seed %d, model %s:\n expected %s\n      got %s", _i, name,
                       expected[model], got);
+        check_states(broker, MR_TOPIC_INGESTED, name, _i);
+        check_states(broker, MR_TOPIC_VALIDATED, name, _i);
     }
+    ck_assert_uint_gt(first->loaded, 0);
+    ck_assert_uint_gt(second->loaded, 0);
     ck_assert_uint_ge(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), dead);
     uint64_t next;
     ck_assert(memory_broker_committed(broker, "ingest", MR_TOPIC_SUBMITTED, 0, &next));

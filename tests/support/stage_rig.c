@@ -47,15 +47,123 @@ static void word_of(const struct rig *rig, const struct mr_item *item, char ret_
     }
 }
 
+/* ---- The state ----------------------------------------------------------------------------------------- */
+
+static struct rig_state *state_of(struct rig *rig, uint32_t partition, const char *model)
+{
+    MR_ASSERT(partition < RIG_PARTITIONS_MAX && rig->states[partition] != NULL);
+    uint64_t hash = 0;
+    for (const char *c = model; *c != '\0'; c++) {
+        hash = mr_mix64(hash ^ (uint64_t)(unsigned char)*c);
+    }
+    for (size_t i = 0; i < rig->models_max; i++) {
+        struct rig_state *state = &rig->states[partition][(hash + i) % rig->models_max];
+        if (!state->some) {
+            state->some = true;
+            snprintf(state->model, sizeof state->model, "%s", model);
+        }
+        if (strcmp(state->model, model) == 0) {
+            return state;
+        }
+    }
+    ck_abort_msg("more than %zu models", rig->models_max);
+    return NULL;
+}
+
+static void change(struct rig_state *state, uint64_t origin)
+{
+    state->outputs++;
+    state->digest = mr_mix64(state->digest ^ origin);
+}
+
+static void show(const struct rig_state *state, char ret_text[RIG_STATE_SIZE])
+{
+    snprintf(ret_text, RIG_STATE_SIZE, "%llu origins: %08llx", (unsigned long long)state->outputs,
+             (unsigned long long)(state->digest & 0xffffffff));
+}
+
+void rig_state_text(const uint64_t *origins, size_t count, char ret_text[RIG_STATE_SIZE])
+{
+    struct rig_state state = {.some = true};
+    for (size_t i = 0; i < count; i++) {
+        change(&state, origins[i]);
+    }
+    show(&state, ret_text);
+}
+
+static void rig_partition_close(void *self, uint32_t partition)
+{
+    struct rig *rig = self;
+    free(rig->states[partition]);
+    rig->states[partition] = NULL;
+}
+
+static struct mr_error rig_partition_open(void *self, uint32_t partition)
+{
+    struct rig *rig = self;
+    rig_partition_close(self, partition);
+    rig->states[partition] = calloc(rig->models_max, sizeof *rig->states[partition]);
+    return mr_ok();
+}
+
+static struct mr_error rig_fold(void *self, const struct mr_log_record *output)
+{
+    struct rig *rig = self;
+    Millrace__Batch__V1__Ingested *message =
+        millrace__batch__v1__ingested__unpack(NULL, output->value.size, output->value.data);
+    change(state_of(rig, output->partition, message->stamp->model_id), message->stamp->origin->offset);
+    millrace__batch__v1__ingested__free_unpacked(message, NULL);
+    rig->folded++;
+    return mr_ok();
+}
+
+static struct mr_error rig_fold_save(void *self, const struct mr_lane *lane, struct mr_buffer *state)
+{
+    struct rig *rig = self;
+    const struct rig_state *mine = state_of(rig, lane->partition, lane->model_id);
+    const uint64_t words[2] = {mine->outputs, mine->digest};
+    MR_TRY(mr_buffer_append(state, words, sizeof words));
+    MR_TRY(mr_buffer_reserve(state, state->size + rig->state_padding));
+    memset(state->data + state->size, (int)(mine->outputs & 0xff), rig->state_padding);
+    state->size += rig->state_padding;
+    return mr_ok();
+}
+
+static struct mr_error rig_fold_load(void *self, const struct mr_lane *lane, struct mr_bytes state)
+{
+    struct rig *rig = self;
+    struct rig_state *mine = state_of(rig, lane->partition, lane->model_id);
+    uint64_t words[2];
+    if (state.size < sizeof words) {
+        return mr_error_make(MR_ERROR_REJECT, "unreadable", 0, "%zu bytes", state.size);
+    }
+    memcpy(words, state.data, sizeof words);
+    for (size_t i = sizeof words; i < state.size; i++) {
+        ck_assert_uint_eq(state.data[i], words[0] & 0xff);
+    }
+    mine->outputs = words[0];
+    mine->digest = words[1];
+    rig->loaded++;
+    return mr_ok();
+}
+
+/* ---- Verdicts ------------------------------------------------------------------------------------------ */
+
 static struct mr_verdict emitted(struct rig *rig, const struct mr_item *item, const char *word)
 {
+    struct rig_state *state = state_of(rig, item->lane->partition, item->lane->model_id);
+    char *text = mr_arena_alloc(mr_stage_arena(rig->stage), RIG_STATE_SIZE);
+    struct mr_log_header *header = mr_arena_alloc(mr_stage_arena(rig->stage), sizeof *header);
+    change(state, item->origin);
+    show(state, text);
+    *header = (struct mr_log_header){"test_state", mr_bytes_of_text(text)};
     const struct mr_stage_stamp stamp = mr_stage_stamp(rig->stage, item, rig->spec.outputs[0]);
     struct mr_wire_stamp wire_stamp;
     Millrace__Batch__V1__Ingested message;
     struct mr_verdict verdict = {
         .kind = MR_VERDICT_EMIT,
         .decision = "Emitted",
-        .outputs = {{.topic = rig->spec.outputs[0], .type = "test.Echo"}},
+        .outputs = {{.topic = rig->spec.outputs[0], .type = "test.Echo", .headers = header, .header_count = 1}},
         .output_count = 1,
     };
     message_init(&stamp, mr_bytes_of_text(word), &wire_stamp, &message);
@@ -132,7 +240,16 @@ static void rig_item_free(void *self, struct mr_item *item)
 }
 
 static const struct mr_stage_ops ops = {
-    .handle = rig_handle, .resolved = rig_resolved, .duplicate = rig_duplicate, .item_free = rig_item_free};
+    .partition_open = rig_partition_open,
+    .partition_close = rig_partition_close,
+    .fold = rig_fold,
+    .fold_save = rig_fold_save,
+    .fold_load = rig_fold_load,
+    .handle = rig_handle,
+    .resolved = rig_resolved,
+    .duplicate = rig_duplicate,
+    .item_free = rig_item_free,
+};
 
 void rig_create_topics(struct memory_broker *broker)
 {
@@ -155,6 +272,8 @@ struct rig *rig_new(struct memory_broker *broker, const char *name, const char *
     rig->partition_count = 2;
     rig->window_records = 64;
     rig->parked_max = 10000;
+    rig->models_max = 64;
+    rig->trace_to = -1;
     rig->mode = MR_LOG_ASSIGN;
     rig->now_ms = 1000000;
     rig->dependency_up = true;
@@ -165,6 +284,7 @@ struct rig *rig_new(struct memory_broker *broker, const char *name, const char *
         .outputs = {output},
         .output_count = 1,
         .retry_topic = retry,
+        .fold_version = 1,
         .ops = &ops,
         .self = rig,
     };
@@ -174,9 +294,10 @@ struct rig *rig_new(struct memory_broker *broker, const char *name, const char *
 void rig_start(struct rig *rig)
 {
     const struct mr_clock clock = {rig, rig_wall, rig_monotonic};
-    rig->trace = (struct mr_trace){.descriptor = open("/dev/null", O_WRONLY | O_CLOEXEC),
+    const bool told = rig->trace_to >= 0;
+    rig->trace = (struct mr_trace){.descriptor = told ? dup(rig->trace_to) : open("/dev/null", O_WRONLY | O_CLOEXEC),
                                    .format = MR_TRACE_JSON,
-                                   .least = MR_TRACE_ALARM,
+                                   .least = told ? MR_TRACE_INFO : MR_TRACE_ALARM,
                                    .service = rig->spec.name,
                                    .clock = clock};
     rig->log = memory_log_new(rig->broker, rig->spec.name, rig->mode);
@@ -191,6 +312,8 @@ void rig_start(struct rig *rig)
         .window_records = rig->window_records,
         .window_bytes = 1 << 20,
         .parked_max = rig->parked_max,
+        .fold_every = rig->fold_every,
+        .fold_share = rig->fold_share,
         .probe_ms = 100,
         .stop_wait_ms = 1000,
     };
@@ -223,6 +346,17 @@ void rig_run(struct rig *rig)
         rig->over = !mr_stage_turn(rig->stage, 0, false, &rig->exit_code);
         rig->now_ms++;
     }
+}
+
+void rig_stop(struct rig *rig)
+{
+    for (int i = 0; i < 4000 && !rig->over; i++) {
+        rig->over = !mr_stage_turn(rig->stage, 0, true, &rig->exit_code);
+        rig->now_ms++;
+    }
+    ck_assert_msg(rig->over, "it does not stop");
+    rig_crash(rig);
+    rig->over = false;
 }
 
 void rig_finish(struct rig *rig)

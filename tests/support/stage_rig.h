@@ -5,6 +5,9 @@
  *   drop          dropped                    down      emitted if rig->dependency_up, else DEPENDENCY_DOWN
  *   dead          dead-lettered              busy      BUSY until rig_finish, then emitted
  *   stop          its model stops
+ *
+ * It has a state for each model, which every output changes and shows (header "test_state"): its count of outputs and a
+ * digest of their origins in order. An output that the fold missed or took twice makes all later ones differ.
  */
 #ifndef STAGE_RIG_H
 #define STAGE_RIG_H
@@ -14,12 +17,19 @@
 
 #include <stdio.h>
 
-enum { RIG_CALLS_MAX = 100000, RIG_BUSY_MAX = 64 };
+enum { RIG_CALLS_MAX = 100000, RIG_BUSY_MAX = 64, RIG_PARTITIONS_MAX = 8, RIG_STATE_SIZE = 40 };
 
 struct rig_call {
     char model[MR_ID_SIZE];
     uint64_t origin;
     uint32_t attempt;
+};
+
+/* Of one model. */
+struct rig_state {
+    char model[MR_ID_SIZE];
+    bool some;
+    uint64_t outputs, digest;
 };
 
 struct rig {
@@ -30,8 +40,14 @@ struct rig {
     struct mr_trace trace;
     struct mr_deployment deployment;
     struct mr_stage_spec spec;
-    uint32_t partitions[8];
+    uint32_t partitions[RIG_PARTITIONS_MAX];
     uint32_t partition_count, window_records, parked_max;
+    uint32_t fold_every, fold_share; /* 0 at first: nothing is cached */
+    size_t state_padding;            /* bytes that a saved state is larger by */
+    size_t models_max;               /* of a partition; 64 at first */
+    struct rig_state *states[RIG_PARTITIONS_MAX];
+    int trace_to;          /* a descriptor for its lines, from INFO on; -1 at first: nowhere */
+    size_t folded, loaded; /* calls */
     enum mr_log_mode mode;
     int64_t now_ms;
     bool dependency_up;
@@ -55,6 +71,10 @@ void rig_start(struct rig *rig);
 void rig_free(struct rig *rig);
 /* Turns until nothing happens any more; time passes only by rig->now_ms. */
 void rig_run(struct rig *rig);
+/* A clean stop, and the end of the process. */
+void rig_stop(struct rig *rig);
+/* What an output shows that is the last of these origins: "3 origins: 1234abcd". */
+void rig_state_text(const uint64_t *origins, size_t count, char ret_text[RIG_STATE_SIZE]);
 /* Ends the oldest BUSY, if there is one. */
 void rig_finish(struct rig *rig);
 /* One record, as a user's producer or the stage before would write it. */

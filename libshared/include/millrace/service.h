@@ -19,7 +19,7 @@ struct mr_service_config {
     const char *log_level;
     const char *health_host;
     uint64_t health_port; /* 0: none */
-    uint64_t window_records, window_bytes, parked_max, linger_ms;
+    uint64_t window_records, window_bytes, parked_max, fold_every, linger_ms;
 };
 
 /* The common rows of a service's option table; `type` is its config struct, whose member `common` is a
@@ -51,6 +51,9 @@ struct mr_service_config {
                     "Bytes of records in flight at most."),                                                            \
     MR_SERVICE_ROW_(type, "parked-max", parked_max, MR_OPTION_COUNT, "1000000", 1, 100000000, NULL,                    \
                     "Records of a partition that wait for a retry at most; then its input pauses."),                   \
+    MR_SERVICE_ROW_(type, "fold-every", fold_every, MR_OPTION_COUNT, "8192", 0, 1000000000, NULL,                      \
+                    "After so many outputs of a partition its state is cached for the next start; 0: the cache is "    \
+                    "neither written nor read."),                                                                      \
     MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "5", 0, 1000, NULL,                                 \
                     "How long a produced record may wait for others.")
 #define MR_SERVICE_STORE_ROW(type)                                                                                     \

@@ -100,8 +100,20 @@ struct mr_stage_ops {
     /* An assignment begins or ends; nothing of an earlier one may be kept. May be NULL. */
     struct mr_error (*partition_open)(void *self, uint32_t partition);
     void (*partition_close)(void *self, uint32_t partition);
-    /* Rule O5: one record of the stage's own output topics, oldest first, before any input. May be NULL. */
+    /* Rule O5: one record of the stage's own output topics, oldest first, before any input; of an origin once. May be
+     * NULL. */
     struct mr_error (*fold)(void *self, const struct mr_log_record *output);
+    /*
+     * The cache of that fold. fold_save appends what the service knows of the lane's model by the records that EMIT
+     * answered so far; that changes with an EMIT alone. fold_load is given it back, of a lane that is not open yet,
+     * before anything is folded; REJECT: it cannot be used, and everything is folded (after partition_close and
+     * partition_open). Both NULL: the marks are all that there is, or, with `fold`, nothing is cached. With them, every
+     * output topic is some input's marks_from.
+     */
+    struct mr_error (*fold_save)(void *self, const struct mr_lane *lane, struct mr_buffer *state);
+    struct mr_error (*fold_load)(void *self, const struct mr_lane *lane, struct mr_bytes state);
+    /* True: this time the whole output is to be folded. May be NULL. */
+    bool (*fold_whole)(void *self, uint32_t partition);
     /* A lane is opened, with the mark that the fold gave. True: ready. False: mr_lane_ready comes later. May be NULL.
      */
     bool (*lane_open)(void *self, struct mr_lane *lane);
@@ -144,6 +156,7 @@ struct mr_stage_spec {
     const char *outputs[MR_STAGE_OUTPUTS_MAX]; /* topics */
     size_t output_count;
     const char *retry_topic; /* NULL: a total stage, which waits and never rejects */
+    uint32_t fold_version;   /* of what fold_save appends: another one's is not loaded */
     const struct mr_stage_ops *ops;
     void *self;
 };
@@ -161,6 +174,8 @@ struct mr_stage_env {
     uint32_t window_records; /* in flight at most, per input partition */
     uint64_t window_bytes;   /* of records in flight, in all */
     uint32_t parked_max;     /* parked records of a partition at most; then its input pauses */
+    uint32_t fold_every;     /* outputs of a partition between two snapshots of the fold; 0: the cache is not used */
+    uint32_t fold_share;     /* and so many times the bytes of a snapshot */
     uint32_t probe_ms;       /* between two probes of a dependency that is down */
     uint32_t stop_wait_ms;   /* how long a stop waits for what is in flight */
 };
