@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { COORDINATOR_PAUSE_MS = 50 };
 
 static struct mr_error subscribe(struct kafka_log *self)
 {
@@ -238,6 +241,28 @@ struct mr_error kafka_commit_wait(struct mr_log *log, uint32_t wait_ms)
     return mr_ok();
 }
 
+/* A new cluster makes the topic of the offsets when it is first asked for a group, and answers at once that it is not
+ * there yet; so it does while a coordinator moves. */
+static bool without_coordinator(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR || code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+           code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
+
+static rd_kafka_resp_err_t ask_committed(rd_kafka_t *handle, rd_kafka_topic_partition_list_t *list)
+{
+    const int64_t deadline_ms = kafka_now_ms() + KAFKA_CALL_WAIT_MS;
+    const struct timespec pause = {.tv_nsec = COORDINATOR_PAUSE_MS * 1000000L};
+    for (;;) {
+        const rd_kafka_resp_err_t code = rd_kafka_committed(handle, list, KAFKA_CALL_WAIT_MS);
+        const rd_kafka_resp_err_t all = code != RD_KAFKA_RESP_ERR_NO_ERROR ? code : list->elems[0].err;
+        if (!without_coordinator(all) || kafka_remaining_ms(deadline_ms) == 0) {
+            return all;
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 struct mr_error kafka_committed(struct mr_log *log, const char *topic, uint32_t partition, bool *ret_some,
                                 uint64_t *ret_offset)
 {
@@ -249,11 +274,8 @@ struct mr_error kafka_committed(struct mr_log *log, const char *topic, uint32_t 
     MR_TRY(kafka_partition_check(self, topic, partition));
     rd_kafka_topic_partition_list_t *const list = rd_kafka_topic_partition_list_new(1);
     (void)rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition);
-    rd_kafka_resp_err_t code = rd_kafka_committed(self->group.handle, list, KAFKA_CALL_WAIT_MS);
+    const rd_kafka_resp_err_t code = ask_committed(self->group.handle, list);
     const int64_t offset = list->elems[0].offset;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        code = list->elems[0].err;
-    }
     rd_kafka_topic_partition_list_destroy(list);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return kafka_error(code, topic, NULL);
