@@ -7,6 +7,8 @@
 
 #include <stdlib.h>
 
+enum { FOLD_VERSION = 1 }; /* of the states that are cached: another one is folded anew */
+
 struct ingest_effects {
     struct mr_service *service;
     uint64_t max_record_bytes, max_inline_bytes;
@@ -57,6 +59,18 @@ static struct mr_error fold(void *self, const struct mr_log_record *output)
     mr_arena_reset(&effects->fold_arena);
     MR_TRY(ingest_codec_fold(output, &effects->fold_arena, &record));
     return ingest_memory_accept(effects->memories[output->partition], &record);
+}
+
+static struct mr_error fold_save(void *self, const struct mr_lane *lane, struct mr_buffer *state)
+{
+    const struct ingest_effects *effects = self;
+    return ingest_memory_save(effects->memories[lane->partition], lane->model_id, state);
+}
+
+static struct mr_error fold_load(void *self, const struct mr_lane *lane, struct mr_bytes state)
+{
+    struct ingest_effects *effects = self;
+    return ingest_memory_load(effects->memories[lane->partition], lane->model_id, state);
 }
 
 /* The value to write, and the memory of it: both or neither. */
@@ -140,6 +154,8 @@ static const struct mr_stage_ops ops = {
     .partition_open = partition_open,
     .partition_close = partition_close,
     .fold = fold,
+    .fold_save = fold_save,
+    .fold_load = fold_load,
     .handle = handle,
     .resolved = resolved,
 };
@@ -161,6 +177,7 @@ struct mr_error ingest_effects_open(void *config, struct mr_service *service, st
         .outputs = {MR_TOPIC_INGESTED},
         .output_count = 1,
         .retry_topic = MR_TOPIC_RETRIES_INGEST,
+        .fold_version = FOLD_VERSION,
         .ops = &ops,
         .self = effects,
     };

@@ -1,5 +1,8 @@
 #include "ingest_memory.h"
 
+#include "millrace/fold/v1/fold.pb-c.h"
+#include "millrace/wire.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +13,10 @@ struct entry {
     enum entry_kind kind;
     uint64_t hash;
     struct entry *model; /* NULL for a model itself */
+    struct entry *next;  /* of the same model */
     union {
         struct {
+            struct entry *first;
             char open_run[MR_ID_SIZE]; /* "": none */
             enum ingest_job job;       /* of the open run */
             uint32_t runs, producers, replays;
@@ -136,6 +141,10 @@ static struct entry *find_or_add(struct ingest_memory *memory, struct spares *sp
     memcpy(entry->name, name, strlen(name) + 1);
     memory->slots[at] = entry;
     memory->count++;
+    if (model != NULL) {
+        entry->next = model->of.model.first;
+        model->of.model.first = entry;
+    }
     switch (kind) {
     case ENTRY_MODEL: memory->models++; return entry;
     case ENTRY_RUN: model->of.model.runs++; return entry;
@@ -221,4 +230,161 @@ struct ingest_view ingest_memory_view(const struct ingest_memory *memory, const 
         view_model(memory, model, record, &view);
     }
     return view;
+}
+
+/* ---- Kept apart from the log ------------------------------------------------------------------------------------- */
+
+static Millrace__Fold__V1__Job job_to_wire(enum ingest_job job)
+{
+    switch (job) {
+    case INGEST_JOB_PRICING: return MILLRACE__FOLD__V1__JOB__JOB_PRICING;
+    case INGEST_JOB_LABELLED: return MILLRACE__FOLD__V1__JOB__JOB_LABELLED;
+    }
+    mr_unreachable(__func__);
+}
+
+static void fill(const struct entry *model, Millrace__Fold__V1__IngestModel *wire,
+                 Millrace__Fold__V1__IngestProducer *producers)
+{
+    for (struct entry *entry = model->of.model.first; entry != NULL; entry = entry->next) {
+        if (entry->kind == ENTRY_RUN) {
+            wire->runs[wire->n_runs++] = entry->name;
+        } else if (entry->kind == ENTRY_REPLAY) {
+            wire->replays[wire->n_replays++] = entry->name;
+        } else {
+            Millrace__Fold__V1__IngestProducer *producer = &producers[wire->n_producers];
+            millrace__fold__v1__ingest_producer__init(producer);
+            producer->producer_id = entry->name;
+            producer->epoch = entry->of.producer.epoch;
+            producer->sequence = entry->of.producer.sequence;
+            wire->producers[wire->n_producers++] = producer;
+        }
+    }
+}
+
+struct mr_error ingest_memory_save(const struct ingest_memory *memory, const char *model_id, struct mr_buffer *state)
+{
+    struct entry *model = find(memory, ENTRY_MODEL, NULL, model_id);
+    if (model == NULL) {
+        return mr_ok();
+    }
+    const bool open = model->of.model.open_run[0] != '\0';
+    const size_t producer_count = model->of.model.producers;
+    Millrace__Fold__V1__IngestModel wire;
+    millrace__fold__v1__ingest_model__init(&wire);
+    wire.open_run = model->of.model.open_run;
+    wire.job = open ? job_to_wire(model->of.model.job) : MILLRACE__FOLD__V1__JOB__JOB_UNSPECIFIED;
+    wire.runs = calloc((size_t)model->of.model.runs + 1, sizeof *wire.runs);
+    wire.replays = calloc((size_t)model->of.model.replays + 1, sizeof *wire.replays);
+    wire.producers = calloc(producer_count + 1, sizeof(Millrace__Fold__V1__IngestProducer *));
+    Millrace__Fold__V1__IngestProducer *producers = calloc(producer_count + 1, sizeof *producers);
+    struct mr_error error = mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the state of model \"%s\"", model_id);
+    if (wire.runs != NULL && wire.replays != NULL && wire.producers != NULL && producers != NULL) {
+        fill(model, &wire, producers);
+        error = mr_buffer_reserve(state, state->size + millrace__fold__v1__ingest_model__get_packed_size(&wire));
+    }
+    if (!mr_failed(error)) {
+        state->size += millrace__fold__v1__ingest_model__pack(&wire, state->data + state->size);
+    }
+    free(wire.runs);
+    free(wire.replays);
+    free(wire.producers);
+    free(producers);
+    return error;
+}
+
+static struct mr_error bad_state(const char *model_id, const char *what)
+{
+    return mr_error_make(MR_ERROR_REJECT, "bad_state", 0, "model \"%s\": %s", model_id, what);
+}
+
+static bool fits(const char *name, size_t size)
+{
+    return name[0] != '\0' && strlen(name) < size;
+}
+
+static const char *fault_of(const Millrace__Fold__V1__IngestModel *wire)
+{
+    const bool open = wire->open_run[0] != '\0';
+    if (open && (!fits(wire->open_run, MR_ID_SIZE) || (wire->job != MILLRACE__FOLD__V1__JOB__JOB_PRICING &&
+                                                       wire->job != MILLRACE__FOLD__V1__JOB__JOB_LABELLED))) {
+        return "a bad open run";
+    }
+    if (wire->n_runs > INGEST_RUNS_MAX || wire->n_producers > INGEST_PRODUCERS_MAX ||
+        wire->n_replays > INGEST_REPLAYS_MAX) {
+        return "too many names";
+    }
+    for (size_t i = 0; i < wire->n_runs; i++) {
+        if (!fits(wire->runs[i], MR_ID_SIZE)) {
+            return "a bad run";
+        }
+    }
+    for (size_t i = 0; i < wire->n_producers; i++) {
+        if (!fits(wire->producers[i]->producer_id, MR_ID_SIZE)) {
+            return "a bad producer";
+        }
+    }
+    for (size_t i = 0; i < wire->n_replays; i++) {
+        if (!fits(wire->replays[i], INGEST_REPLAY_ID_SIZE)) {
+            return "a bad replay";
+        }
+    }
+    return NULL;
+}
+
+/* Room has been made for all of it. NULL: out of memory. */
+static struct entry *put(struct ingest_memory *memory, enum entry_kind kind, struct entry *model, const char *name)
+{
+    struct spares spares = {.count = 1};
+    spares.entry[0] = malloc(sizeof *spares.entry[0]);
+    struct entry *entry = spares.entry[0] == NULL ? NULL : find_or_add(memory, &spares, kind, model, name);
+    if (spares.count > 0) {
+        free(spares.entry[0]); /* it was there already */
+    }
+    return entry;
+}
+
+static bool put_all(struct ingest_memory *memory, const char *model_id, const Millrace__Fold__V1__IngestModel *wire)
+{
+    struct entry *model = put(memory, ENTRY_MODEL, NULL, model_id);
+    bool room = model != NULL;
+    for (size_t i = 0; i < wire->n_runs && room; i++) {
+        room = put(memory, ENTRY_RUN, model, wire->runs[i]) != NULL;
+    }
+    for (size_t i = 0; i < wire->n_replays && room; i++) {
+        room = put(memory, ENTRY_REPLAY, model, wire->replays[i]) != NULL;
+    }
+    for (size_t i = 0; i < wire->n_producers && room; i++) {
+        struct entry *producer = put(memory, ENTRY_PRODUCER, model, wire->producers[i]->producer_id);
+        room = producer != NULL;
+        if (room) {
+            producer->of.producer.epoch = wire->producers[i]->epoch;
+            producer->of.producer.sequence = wire->producers[i]->sequence;
+        }
+    }
+    if (room) {
+        memcpy(model->of.model.open_run, wire->open_run, strlen(wire->open_run) + 1);
+        model->of.model.job =
+            wire->job == MILLRACE__FOLD__V1__JOB__JOB_LABELLED ? INGEST_JOB_LABELLED : INGEST_JOB_PRICING;
+    }
+    return room;
+}
+
+struct mr_error ingest_memory_load(struct ingest_memory *memory, const char *model_id, struct mr_bytes state)
+{
+    if (state.size == 0) {
+        return mr_ok();
+    }
+    Millrace__Fold__V1__IngestModel *wire = millrace__fold__v1__ingest_model__unpack(NULL, state.size, state.data);
+    if (wire == NULL) {
+        return bad_state(model_id, "not a state of ingest");
+    }
+    const char *fault = fault_of(wire);
+    struct mr_error error = fault == NULL ? mr_ok() : bad_state(model_id, fault);
+    if (!mr_failed(error) && (!reserve(memory, 1 + wire->n_runs + wire->n_producers + wire->n_replays) ||
+                              !put_all(memory, model_id, wire))) {
+        error = mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the state of model \"%s\"", model_id);
+    }
+    millrace__fold__v1__ingest_model__free_unpacked(wire, NULL);
+    return error;
 }

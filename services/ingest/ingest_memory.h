@@ -16,4 +16,11 @@ struct ingest_view ingest_memory_view(const struct ingest_memory *memory, const 
 /* Adds what an accepted record changes (ingest_change_of). FATAL "out_of_memory": then nothing has changed. */
 MR_MUST_USE struct mr_error ingest_memory_accept(struct ingest_memory *memory, const struct ingest_record *record);
 
+/* A model's share of the memory, as bytes (millrace.fold.v1.IngestModel); none of a model that is not known. */
+MR_MUST_USE struct mr_error ingest_memory_save(const struct ingest_memory *memory, const char *model_id,
+                                               struct mr_buffer *state);
+/* Gives it to a memory that does not know the model. REJECT "bad_state": then nothing has changed. */
+MR_MUST_USE struct mr_error ingest_memory_load(struct ingest_memory *memory, const char *model_id,
+                                               struct mr_bytes state);
+
 #endif

@@ -16,6 +16,8 @@ struct fetch_job {
     struct fetch_job *before, *after;
 };
 
+enum { FOLD_VERSION = 1 }; /* of the states that are cached: another one is folded anew */
+
 struct validate_effects {
     struct mr_service *service;
     struct mr_batch_limits limits;
@@ -84,6 +86,18 @@ static struct mr_error fold(void *self, const struct mr_log_record *output)
         MR_TRY(mr_run_spec_decode(record.start->spec, &spec, &fault));
     }
     return validate_memory_accept(effects->memories[output->partition], &record, &spec);
+}
+
+static struct mr_error fold_save(void *self, const struct mr_lane *lane, struct mr_buffer *state)
+{
+    const struct validate_effects *effects = self;
+    return validate_memory_save(effects->memories[lane->partition], lane->model_id, state);
+}
+
+static struct mr_error fold_load(void *self, const struct mr_lane *lane, struct mr_bytes state)
+{
+    struct validate_effects *effects = self;
+    return validate_memory_load(effects->memories[lane->partition], lane->model_id, state);
 }
 
 /* ---- Claims ------------------------------------------------------------------------------------------------------ */
@@ -333,6 +347,8 @@ static const struct mr_stage_ops ops = {
     .partition_open = partition_open,
     .partition_close = partition_close,
     .fold = fold,
+    .fold_save = fold_save,
+    .fold_load = fold_load,
     .handle = handle,
     .resolved = resolved,
     .item_free = item_free,
@@ -356,6 +372,7 @@ struct mr_error validate_effects_open(void *config, struct mr_service *service, 
         .outputs = {MR_TOPIC_VALIDATED},
         .output_count = 1,
         .retry_topic = MR_TOPIC_RETRIES_VALIDATE,
+        .fold_version = FOLD_VERSION,
         .ops = &ops,
         .self = effects,
     };

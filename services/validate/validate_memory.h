@@ -19,4 +19,11 @@ enum validate_run validate_memory_run(const struct validate_memory *memory, cons
 MR_MUST_USE struct mr_error validate_memory_accept(struct validate_memory *memory, const struct validate_record *record,
                                                    const struct mr_run_spec *spec);
 
+/* A model's share of the memory, as bytes (millrace.fold.v1.ValidateModel); none of a model that is not known. */
+MR_MUST_USE struct mr_error validate_memory_save(const struct validate_memory *memory, const char *model_id,
+                                                 struct mr_buffer *state);
+/* Gives it to a memory. REJECT "bad_state": then nothing has changed. */
+MR_MUST_USE struct mr_error validate_memory_load(struct validate_memory *memory, const char *model_id,
+                                                 struct mr_bytes state);
+
 #endif

@@ -102,8 +102,33 @@ START_TEST(memory_is_the_fold_of_what_was_accepted)
         ck_assert(!mr_failed(ingest_memory_accept(folded, &accepted[i])));
     }
     expect_equal(memory, folded, seed);
+    struct ingest_memory *loaded = ingest_memory_new(seed + 2);
+    for (unsigned m = 0; m <= MODELS; m++) { /* one of them is not known */
+        char model[8];
+        struct mr_buffer state = {0};
+        (void)snprintf(model, sizeof model, "m%u", m);
+        ck_assert(!mr_failed(ingest_memory_save(memory, model, &state)));
+        ck_assert(!mr_failed(ingest_memory_load(loaded, model, mr_buffer_view(&state))));
+        mr_buffer_deinit(&state);
+    }
+    expect_equal(memory, loaded, seed);
+    ingest_memory_free(loaded);
     ingest_memory_free(memory);
     ingest_memory_free(folded);
+}
+END_TEST
+
+START_TEST(a_bad_state_changes_nothing)
+{
+    static const char *const bad[] = {"\xff\xff", "\x0a\x01r" /* an open run of no job */,
+                                      "\x1a\x00" /* a run without a name */};
+    struct ingest_memory *memory = ingest_memory_new(1);
+    const struct mr_error error = ingest_memory_load(memory, "m", mr_bytes_of(bad[_i], _i == 2 ? 2 : strlen(bad[_i])));
+    ck_assert_int_eq(error.kind, MR_ERROR_REJECT);
+    struct mr_buffer state = {0};
+    ck_assert(!mr_failed(ingest_memory_save(memory, "m", &state)));
+    ck_assert_uint_eq(state.size, 0);
+    ingest_memory_free(memory);
 }
 END_TEST
 
@@ -133,6 +158,7 @@ END_TEST
 static void add(TCase *tcase)
 {
     tcase_add_loop_test(tcase, memory_is_the_fold_of_what_was_accepted, 0, SEEDS);
+    tcase_add_loop_test(tcase, a_bad_state_changes_nothing, 0, 3);
     tcase_add_test(tcase, producers_of_a_model_are_bounded);
 }
 

@@ -44,6 +44,7 @@ static void start(struct service_rig *rig)
         .window_records = 64,
         .window_bytes = 1 << 20,
         .parked_max = 1000,
+        .fold_every = rig->fold_every,
         .probe_ms = 20,
         .stop_wait_ms = 1000,
     };

@@ -15,6 +15,7 @@ struct service_rig {
     void (*close)(void *self);
     void *config;
     int64_t now_ms;
+    uint32_t fold_every; /* from the next start on; 0 at first: nothing is cached */
     int exit_code;
     bool over;
 };

@@ -121,15 +121,31 @@ START_TEST(a_run_passes_and_bad_batches_are_named)
 }
 END_TEST
 
+/* _i is 1: what it remembers comes from the cache of the fold. */
 START_TEST(a_restart_remembers_the_open_run)
 {
     struct bench *bench = bench_new();
+    bench->rig->fold_every = (uint32_t)_i;
+    service_rig_restart(bench->rig);
     feed(bench, submitted_start("r", "m", SUBMITTED_PRICING_SPEC(SUBMITTED_KEEP)));
     service_rig_run(bench->rig);
     service_rig_restart(bench->rig);
     feed(bench, submitted_batch("r", "m", "", "\"sobol_range\":{\"start\":0,\"count\":8}"));
     service_rig_run(bench->rig);
     ck_assert_str_eq(validated(bench), "0 1");
+    ck_assert(service_rig_count(bench->rig, "FoldCacheTaken") == _i);
+    ck_assert(service_rig_count(bench->rig, "FoldCacheIgnored") == 0);
+    /* Neither is the run that was closed last forgotten, nor the spec that limits the open one. */
+    feed(bench, submitted_stop("r", "m"));
+    service_rig_run(bench->rig);
+    service_rig_restart(bench->rig);
+    feed(bench, submitted_batch("r", "m", "", "\"sobol_range\":{\"start\":0,\"count\":8}"));
+    feed(bench, submitted_start("s", "m", SUBMITTED_PRICING_SPEC(SUBMITTED_KEEP)));
+    service_rig_run(bench->rig);
+    service_rig_restart(bench->rig);
+    feed(bench, submitted_batch("s", "m", "", "\"sobol_range\":{\"start\":0,\"count\":1001}"));
+    service_rig_run(bench->rig);
+    ck_assert_str_eq(service_rig_reasons(bench->rig), "run_closed too_large");
     bench_free(bench);
 }
 END_TEST
@@ -266,7 +282,7 @@ static void add(TCase *tcase)
 {
     tcase_add_test(tcase, a_corrupt_record_stops_its_model_alone);
     tcase_add_test(tcase, a_run_passes_and_bad_batches_are_named);
-    tcase_add_test(tcase, a_restart_remembers_the_open_run);
+    tcase_add_loop_test(tcase, a_restart_remembers_the_open_run, 0, 2);
     tcase_add_test(tcase, claims_are_verified_and_copied);
     tcase_add_test(tcase, bad_claims_are_rejected_at_once_by_name);
     tcase_add_test(tcase, a_lost_answer_is_settled_by_reading_back);
