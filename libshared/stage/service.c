@@ -2,6 +2,7 @@
 #include "millrace/service.h"
 
 #include "millrace/log_kafka.h"
+#include "retention.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -123,7 +124,7 @@ static struct mr_error open_store(struct mr_service *service, void *with)
 struct log_wanted {
     const struct mr_stage_spec *spec;
     const char *settings;
-    const char *name;
+    const struct mr_service_plan *plan;
 };
 
 static struct mr_error open_log(struct mr_service *service, void *with)
@@ -133,7 +134,7 @@ static struct mr_error open_log(struct mr_service *service, void *with)
     bool development;
     MR_TRY(mr_log_kafka_is_development(config->brokers, wanted->settings, BROKER_WAIT_MS, &development));
     char client[MR_ID_SIZE];
-    snprintf(client, sizeof client, "millrace-%s", wanted->name);
+    snprintf(client, sizeof client, "millrace-%s", wanted->plan->name);
     const char *topics[MR_STAGE_INPUTS_MAX];
     for (size_t i = 0; i < wanted->spec->input_count; i++) {
         topics[i] = wanted->spec->inputs[i].topic;
@@ -162,6 +163,9 @@ static struct mr_error open_log(struct mr_service *service, void *with)
                    : error;
     }
     service->log = log;
+    if (wanted->plan->rereads_log && !development) {
+        mr_retention_tell(&service->trace, config->brokers, wanted->settings);
+    }
     return mr_ok();
 }
 
@@ -269,7 +273,7 @@ static struct mr_error serve(const struct mr_service_plan *plan, struct mr_servi
     /* The spec is needed for its topics before the log is there; the service gets the log before its first record. */
     struct mr_error error = plan->open(plan->config, service, &spec);
     if (!mr_failed(error)) {
-        struct log_wanted wanted = {&spec, settings, plan->name};
+        struct log_wanted wanted = {&spec, settings, plan};
         error = until_there(service, "broker", open_log, &wanted);
         if (!mr_failed(error)) {
             error = run_stage(service, &spec, ret_exit);

@@ -44,6 +44,7 @@ int main(int argc, char *argv[])
         .config = &config,
         .common = &config.common,
         .uses_store = true,
+        .rereads_log = true,
         .assign_only = true,
         .workers = WORKERS,
         .check = train_effects_check,

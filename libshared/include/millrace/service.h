@@ -80,6 +80,7 @@ struct mr_service_plan {
     void *config;                     /* the service's config struct, zeroed */
     struct mr_service_config *common; /* its member */
     bool uses_store;
+    bool rereads_log; /* it must find batches.validated whole, back to the last commit (rule C14) */
     bool assign_only; /* it shares a machine and an arena with another: --mode=subscribe is refused */
     uint32_t workers; /* threads for jobs; 0: no jobs */
     /* What can be refused by the options alone, before anything is waited for. May be NULL. */
