@@ -112,7 +112,7 @@ static void ignore(struct cache *cache, const char *reason, const char *detail)
 {
     if (cache->reason == NULL) {
         cache->reason = reason;
-        (void)snprintf(cache->detail, sizeof cache->detail, "%s", detail);
+        (void)snprintf(cache->detail, sizeof cache->detail, "%.*s", (int)sizeof cache->detail - 1, detail);
     }
 }
 
