@@ -2,7 +2,7 @@
 # ./dev test                builds and runs the tests; the last line is 'N passed, N failed'
 #
 #   --label L      only the tests with this label: unit, property, integration, e2e, schema, style, ...
-#   --quick        only those that start no server: unit, property, compute, schema, style
+#   --quick        only those that start no server: unit, property, compute, schema, style, deploy
 #   --offline      without those on Apache Kafka, which comes from Maven Central; it names what it left out
 #   --preset NAME  gcc (the default), clang, asan or tsan; or all: gcc, clang, asan and tsan in turn
 #
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
       shift 2
       ;;
     --quick)
-      selection=(-L '^(unit|property|compute|schema|style)$')
+      selection=(-L '^(unit|property|compute|schema|style|deploy)$')
       kafka=false
       shift
       ;;
