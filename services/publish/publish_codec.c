@@ -5,12 +5,25 @@
 #include "millrace/version/v1/version.pb-c.h"
 #include "millrace/wire.h"
 
+#include <string.h>
+
 static struct mr_error unreadable(const char *message, const char *why)
 {
     return mr_error_make(MR_ERROR_REJECT, "unreadable", 0, "%s: %s", message, why);
 }
 
 /* ---- Metrics ------------------------------------------------------------------------------------------- */
+
+const char *publish_phase(const char *name)
+{
+    static const char *const phases[] = {"training", "diverged", "completed", "failed", "cancelled"};
+    for (size_t i = 0; i < MR_COUNT_OF(phases); i++) {
+        if (strcmp(name, phases[i]) == 0) {
+            return phases[i];
+        }
+    }
+    return NULL;
+}
 
 /* NULL: an outcome that this build does not know. */
 static const char *outcome_phase(Millrace__Run__V1__RunOutcome outcome)

@@ -31,6 +31,8 @@ MR_MUST_USE struct mr_error publish_metric_of_step(struct mr_bytes step_trained,
 MR_MUST_USE struct mr_error publish_version_of_commit(struct mr_bytes version_committed,
                                                       const struct mr_stage_stamp *stamp, struct mr_arena *arena,
                                                       struct mr_bytes *ret_value, struct publish_version *ret_version);
+/* The phase of that name; NULL: there is none. */
+const char *publish_phase(const char *name);
 /* The service's own outputs, read back. REJECT "unreadable". */
 MR_MUST_USE struct mr_error publish_metric_read(struct mr_bytes metric_published, struct mr_arena *arena,
                                                 struct publish_progress *ret_progress);

@@ -1,5 +1,6 @@
 #include "publish_effects.h"
 
+#include "publish_marker.h"
 #include "publish_redis.h"
 #include "publish_view.h"
 
@@ -8,6 +9,7 @@
 
 enum { INPUT_STEPS = 0, INPUT_VERSIONS = 1 };
 enum { FOLD_MEMORY_MAX = 64 * 1024 * 1024 };
+enum { FOLD_VERSION = 1 }; /* of the states that are cached: another one is folded anew */
 
 /* One write of the view; it is on a worker, and nobody else's, while the state is WRITING. */
 struct view_job {
@@ -16,13 +18,18 @@ struct view_job {
     struct mr_buffer commands;
     size_t count;
     struct mr_error error;
+    char server[PUBLISH_REDIS_SERVER_SIZE];
 };
 
 struct publish_effects {
     struct mr_service *service;
+    const struct publish_config *config;
     struct publish_state state;
     struct publish_view *view;
     struct view_job job;
+    struct publish_markers *markers; /* NULL until a partition is assigned */
+    struct publish_redis *asker;     /* for the markers, during an assignment */
+    bool asker_failed;
     struct mr_arena scratch; /* for one folded record */
     struct mr_metric *exported, *deferred, *forgotten, *sink_up;
 };
@@ -50,11 +57,13 @@ static void run_job(struct mr_job *job)
 {
     struct view_job *view_job = (struct view_job *)(void *)job;
     view_job->error = publish_redis_write(view_job->redis, mr_buffer_view(&view_job->commands), view_job->count);
+    (void)snprintf(view_job->server, sizeof view_job->server, "%s", publish_redis_server(view_job->redis));
 }
 
 static void settle(struct publish_effects *effects, bool was_down)
 {
     publish_view_settle(effects->view, true);
+    publish_markers_settle(effects->markers, effects->job.server);
     mr_metric_add(effects->exported, 1);
     mr_metric_set(effects->sink_up, 1);
     if (was_down) {
@@ -66,6 +75,7 @@ static void settle(struct publish_effects *effects, bool was_down)
 static void keep(struct publish_effects *effects, enum publish_sink sink, bool was_down)
 {
     publish_view_settle(effects->view, false);
+    publish_markers_settle(effects->markers, NULL);
     mr_metric_add(effects->deferred, 1);
     mr_metric_set(effects->sink_up, 0);
     MR_TRACE(&effects->service->trace, was_down ? MR_TRACE_DEBUG : MR_TRACE_WARN,
@@ -112,18 +122,37 @@ static struct mr_error write_view(struct publish_effects *effects)
     struct view_job *job = &effects->job;
     job->commands.size = 0;
     job->count = 0;
+    MR_TRY(publish_markers_render(effects->markers, effects->view, &job->commands, &job->count));
     MR_TRY(publish_view_render(effects->view, now_ms(effects), &job->commands, &job->count));
     mr_stage_work(effects->service->stage, NULL, &job->job);
     return mr_ok();
+}
+
+/* The turn after an assignment. */
+static void end_asking(struct publish_effects *effects)
+{
+    publish_redis_free(effects->asker);
+    effects->asker = NULL;
+    effects->asker_failed = false;
+    if (effects->markers != NULL) {
+        publish_markers_folded(effects->markers, effects->view);
+    }
+}
+
+static bool has_to_tell(const struct publish_effects *effects)
+{
+    return publish_view_pending(effects->view) ||
+           (effects->markers != NULL && publish_markers_due(effects->markers, effects->view));
 }
 
 static struct mr_error on_turn(void *self, int64_t turn_ms)
 {
     (void)turn_ms; /* the wall's; the pace of the view goes by the clock that never goes back */
     struct publish_effects *effects = self;
+    end_asking(effects);
     const struct publish_event event = {
         .kind = PUBLISH_EVENT_TICKED,
-        .of = {.ticked = {.now_ms = now_ms(effects), .pending = publish_view_pending(effects->view)}},
+        .of = {.ticked = {.now_ms = now_ms(effects), .pending = has_to_tell(effects)}},
     };
     const struct publish_step step = publish_decide(&effects->state, &event);
     effects->state = step.next;
@@ -292,6 +321,68 @@ static struct mr_error fold(void *self, const struct mr_log_record *output)
     return mr_ok();
 }
 
+/* Sends no more than one question to a sink that does not answer. */
+static struct publish_redis *asker_of(struct publish_effects *effects)
+{
+    if (effects->asker == NULL && !effects->asker_failed) {
+        const struct mr_error error =
+            publish_redis_new(effects->config->redis, (uint32_t)effects->config->view_timeout_ms, &effects->asker);
+        effects->asker_failed = mr_failed(error);
+    }
+    return effects->asker_failed ? NULL : effects->asker;
+}
+
+static struct mr_error partition_open(void *self, uint32_t partition)
+{
+    struct publish_effects *effects = self;
+    if (effects->markers == NULL) {
+        effects->markers = publish_markers_new(&effects->service->deployment);
+    }
+    if (effects->markers == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the view");
+    }
+    if (effects->state.kind != PUBLISH_STATE_OFF) {
+        const bool asked = publish_markers_open(effects->markers, partition, asker_of(effects));
+        effects->asker_failed = effects->asker_failed || !asked;
+    }
+    return mr_ok();
+}
+
+static void partition_close(void *self, uint32_t partition)
+{
+    struct publish_effects *effects = self;
+    if (effects->markers != NULL) {
+        publish_markers_close(effects->markers, partition);
+    }
+}
+
+/* A view that may lack something is built again from everything that was published. */
+static bool fold_whole(void *self, uint32_t partition)
+{
+    const struct publish_effects *effects = self;
+    return effects->state.kind != PUBLISH_STATE_OFF && !publish_markers_there(effects->markers, partition);
+}
+
+static struct mr_error fold_save(void *self, const struct mr_lane *lane, struct mr_buffer *state)
+{
+    const struct publish_effects *effects = self;
+    const enum publish_view_part part = lane->input == INPUT_STEPS ? PUBLISH_VIEW_PROGRESS : PUBLISH_VIEW_VERSIONS;
+    return effects->state.kind == PUBLISH_STATE_OFF ? publish_view_save_none(state)
+                                                    : publish_view_save(effects->view, part, lane->model_id, state);
+}
+
+static struct mr_error fold_load(void *self, const struct mr_lane *lane, struct mr_bytes state)
+{
+    struct publish_effects *effects = self;
+    if (effects->state.kind == PUBLISH_STATE_OFF) {
+        return mr_ok();
+    }
+    bool forgot = false;
+    MR_TRY(publish_view_load(effects->view, lane->model_id, state, now_ms(effects), &forgot));
+    note_forgotten(effects, forgot);
+    return mr_ok();
+}
+
 /* ---- Lanes --------------------------------------------------------------------------------------------- */
 
 static bool lane_open(void *self, struct mr_lane *lane)
@@ -325,7 +416,12 @@ static void lane_close(void *self, struct mr_lane *lane)
 /* ---- Open and close ------------------------------------------------------------------------------------ */
 
 static const struct mr_stage_ops stage_ops = {
+    .partition_open = partition_open,
+    .partition_close = partition_close,
     .fold = fold,
+    .fold_save = fold_save,
+    .fold_load = fold_load,
+    .fold_whole = fold_whole,
     .lane_open = lane_open,
     .lane_close = lane_close,
     .handle = handle,
@@ -357,6 +453,7 @@ static struct mr_stage_spec spec_of(struct publish_effects *effects)
         .outputs = {MR_TOPIC_METRICS, MR_TOPIC_VERSIONS},
         .output_count = 2,
         .retry_topic = NULL,
+        .fold_version = FOLD_VERSION,
         .ops = &stage_ops,
         .self = effects,
     };
@@ -386,6 +483,7 @@ struct mr_error publish_effects_open(void *config, struct mr_service *service, s
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "publish");
     }
     effects->service = service;
+    effects->config = config;
     effects->view = view;
     effects->scratch.limit = FOLD_MEMORY_MAX;
     effects->job.job = (struct mr_stage_job){.job = {.run = run_job}, .item_id = 0, .done = job_done};
@@ -406,6 +504,8 @@ void publish_effects_close(void *self)
         return;
     }
     publish_view_free(effects->view);
+    publish_markers_free(effects->markers);
+    publish_redis_free(effects->asker);
     publish_redis_free(effects->job.redis);
     mr_buffer_deinit(&effects->job.commands);
     mr_arena_deinit(&effects->scratch);

@@ -1,6 +1,7 @@
 #include "publish_redis.h"
 
 #include <hiredis.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
@@ -11,6 +12,7 @@ struct publish_redis {
     char *host;
     int port;
     struct timeval timeout;
+    char server[PUBLISH_REDIS_SERVER_SIZE];
 };
 
 static struct mr_error bad_address(const char *address)
@@ -99,6 +101,24 @@ static struct mr_error unavailable(struct publish_redis *redis, const char *what
     return error;
 }
 
+/* A server that may not tell is one that nothing is known of. */
+static struct mr_error ask_server(struct publish_redis *redis)
+{
+    static const char name[] = "run_id:";
+    redisReply *reply = redisCommand(redis->context, "INFO server");
+    if (reply == NULL) {
+        return unavailable(redis, "connect", redis->context->errstr);
+    }
+    redis->server[0] = '\0';
+    const char *found = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, name) : NULL;
+    if (found != NULL) {
+        found += sizeof name - 1;
+        (void)snprintf(redis->server, sizeof redis->server, "%.*s", (int)strcspn(found, "\r\n"), found);
+    }
+    freeReplyObject(reply);
+    return mr_ok();
+}
+
 static struct mr_error connect_once(struct publish_redis *redis)
 {
     redis->context = redis->unix_path != NULL ? redisConnectUnixWithTimeout(redis->unix_path, redis->timeout)
@@ -109,7 +129,7 @@ static struct mr_error connect_once(struct publish_redis *redis)
     if (redis->context->err != 0 || redisSetTimeout(redis->context, redis->timeout) != REDIS_OK) {
         return unavailable(redis, "connect", redis->context->errstr);
     }
-    return mr_ok();
+    return ask_server(redis);
 }
 
 static struct mr_error read_answer(struct publish_redis *redis)
@@ -137,4 +157,44 @@ struct mr_error publish_redis_write(struct publish_redis *redis, struct mr_bytes
         MR_TRY(read_answer(redis));
     }
     return mr_ok();
+}
+
+struct mr_error publish_redis_append(struct mr_buffer *commands, size_t *count, const char *const words[],
+                                     size_t word_count)
+{
+    char *text = NULL;
+    /* hiredis leaves the words alone; its type says otherwise. */
+    const char *mutable_words[40];
+    MR_ASSERT(word_count <= MR_COUNT_OF(mutable_words));
+    memcpy(mutable_words, words, word_count * sizeof *words);
+    const int size = redisFormatCommandArgv(&text, (int)word_count, mutable_words, NULL);
+    if (size < 0) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "the view's pending changes");
+    }
+    const struct mr_error error = mr_buffer_append(commands, text, (size_t)size);
+    redisFreeCommand(text);
+    *count += 1;
+    return error;
+}
+
+struct mr_error publish_redis_get(struct publish_redis *redis, const char *key, char *ret_text, size_t size)
+{
+    if (redis->context == NULL) {
+        MR_TRY(connect_once(redis));
+    }
+    redisReply *reply = redisCommand(redis->context, "GET %s", key);
+    if (reply == NULL) {
+        return unavailable(redis, "read", redis->context->errstr);
+    }
+    const bool some = reply->type == REDIS_REPLY_STRING;
+    const struct mr_error error =
+        reply->type == REDIS_REPLY_ERROR ? unavailable(redis, "refused", reply->str) : mr_ok();
+    (void)snprintf(ret_text, size, "%s", some ? reply->str : "");
+    freeReplyObject(reply);
+    return error;
+}
+
+const char *publish_redis_server(const struct publish_redis *redis)
+{
+    return redis->server;
 }

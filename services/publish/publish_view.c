@@ -1,6 +1,10 @@
 #include "publish_view.h"
 
-#include <hiredis.h>
+#include "publish_redis.h"
+
+#include "millrace/fold/v1/fold.pb-c.h"
+#include "millrace/wire.h"
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
@@ -18,6 +22,7 @@ struct waiting_version {
 struct view_entry {
     char model_id[MR_ID_SIZE];
     uint64_t changed; /* the view's clock of changes when this entry last changed */
+    uint64_t since;   /* if it is pending: all its changes before this one are told */
     bool on_the_way;
     /* Numbers. */
     bool has_progress, progress_pending, progress_rendered;
@@ -43,6 +48,7 @@ struct publish_view {
     size_t next; /* where the next render begins, so that no model waits behind busier ones for ever */
     void *index; /* tsearch tree of entries by model id */
     uint64_t changes;
+    uint64_t rendered_changes; /* when the last render began */
 };
 
 static struct mr_error out_of_memory(void)
@@ -158,7 +164,10 @@ static struct mr_error entry_of(struct publish_view *view, const char *model_id,
 static void changed(struct publish_view *view, struct view_entry *entry, bool was_pending)
 {
     entry->changed = ++view->changes;
-    view->pending += was_pending ? 0 : 1;
+    if (!was_pending) {
+        entry->since = entry->changed;
+        view->pending++;
+    }
 }
 
 /* ---- Changes ------------------------------------------------------------------------------------------- */
@@ -230,44 +239,37 @@ static char *version_json(const struct publish_version *version)
     return text;
 }
 
-struct mr_error publish_view_version(struct publish_view *view, const struct publish_version *version, bool *ret_forgot)
+/* Takes the text over. */
+static struct mr_error add_version(struct publish_view *view, const char *model_id, uint64_t counter, char *json,
+                                   bool *ret_forgot)
 {
     struct view_entry *entry = NULL;
-    MR_TRY(entry_of(view, version->model_id, &entry, ret_forgot));
-    char *json = version_json(version);
-    if (json == NULL) {
-        return out_of_memory();
+    const struct mr_error error = entry_of(view, model_id, &entry, ret_forgot);
+    if (mr_failed(error)) {
+        free(json);
+        return error;
     }
     const bool was_pending = entry_pending(entry);
     if (entry->end_version - entry->first_version == PUBLISH_VIEW_VERSIONS_MAX) {
         drop_versions(entry, entry->first_version + 1); /* the view would drop it too: it keeps as many */
     }
     entry->versions[entry->end_version++ % PUBLISH_VIEW_VERSIONS_MAX] =
-        (struct waiting_version){.counter = version->counter, .json = json};
+        (struct waiting_version){.counter = counter, .json = json};
     changed(view, entry, was_pending);
     return mr_ok();
 }
 
+struct mr_error publish_view_version(struct publish_view *view, const struct publish_version *version, bool *ret_forgot)
+{
+    char *json = version_json(version);
+    return json == NULL ? out_of_memory() : add_version(view, version->model_id, version->counter, json, ret_forgot);
+}
+
 /* ---- Commands ------------------------------------------------------------------------------------------ */
 
-static struct mr_error command(struct mr_buffer *commands, size_t *count, const char *const words[], size_t word_count)
-{
-    char *text = NULL;
-    /* hiredis leaves the words alone; its type says otherwise. */
-    const char *mutable_words[40];
-    MR_ASSERT(word_count <= MR_COUNT_OF(mutable_words));
-    memcpy(mutable_words, words, word_count * sizeof *words);
-    const int size = redisFormatCommandArgv(&text, (int)word_count, mutable_words, NULL);
-    if (size < 0) {
-        return out_of_memory();
-    }
-    const struct mr_error error = mr_buffer_append(commands, text, (size_t)size);
-    redisFreeCommand(text);
-    *count += 1;
-    return error;
-}
-#define COMMAND(commands, count, ...) \
-    command((commands), (count), (const char *const[]){__VA_ARGS__}, MR_COUNT_OF(((const char *const[]){__VA_ARGS__})))
+#define COMMAND(commands, count, ...)                                             \
+    publish_redis_append((commands), (count), (const char *const[]){__VA_ARGS__}, \
+                         MR_COUNT_OF(((const char *const[]){__VA_ARGS__})))
 
 static struct mr_error render_progress(const struct view_entry *entry, struct mr_buffer *commands, size_t *count)
 {
@@ -336,6 +338,7 @@ struct mr_error publish_view_render(struct publish_view *view, int64_t now_ms, s
 {
     size_t rendered = 0;
     const size_t first = view->next;
+    view->rendered_changes = view->changes;
     for (size_t i = 0; i < view->count && rendered < PUBLISH_VIEW_WRITE_MODELS_MAX; i++) {
         view->next = (first + i) % view->count;
         struct view_entry *entry = view->entries[view->next];
@@ -364,6 +367,145 @@ void publish_view_settle(struct publish_view *view, bool written)
         /* progress_rendered is false again if it changed since. */
         entry->progress_pending = entry->progress_pending && !entry->progress_rendered;
         drop_versions(entry, entry->rendered_version);
+        entry->since = view->rendered_changes + 1;
         view->pending -= entry_pending(entry) ? 0 : 1;
     }
+}
+
+uint64_t publish_view_changes(const struct publish_view *view)
+{
+    return view->changes;
+}
+
+bool publish_view_told(const struct publish_view *view, uint64_t changes)
+{
+    for (size_t i = 0; i < view->count; i++) {
+        if (entry_pending(view->entries[i]) && view->entries[i]->since <= changes) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- Kept apart from the log --------------------------------------------------------------------------- */
+
+static const struct view_entry *find_entry(const struct publish_view *view, const char *model_id)
+{
+    struct view_entry wanted;
+    MR_ASSERT(strlen(model_id) < sizeof wanted.model_id);
+    (void)snprintf(wanted.model_id, sizeof wanted.model_id, "%s", model_id);
+    void *const *found = tfind(&wanted, &view->index, by_model);
+    return found == NULL ? NULL : *found;
+}
+
+static struct mr_error append_message(const Millrace__Fold__V1__PublishModel *wire, struct mr_buffer *state)
+{
+    MR_TRY(mr_buffer_reserve(state, state->size + millrace__fold__v1__publish_model__get_packed_size(wire)));
+    state->size += millrace__fold__v1__publish_model__pack(wire, state->data + state->size);
+    return mr_ok();
+}
+
+static struct mr_error save_progress(const struct view_entry *entry, struct mr_buffer *state)
+{
+    Millrace__Fold__V1__PublishModel wire;
+    Millrace__Fold__V1__PublishProgress progress;
+    Millrace__Fold__V1__PublishNumbers numbers;
+    millrace__fold__v1__publish_model__init(&wire);
+    millrace__fold__v1__publish_progress__init(&progress);
+    millrace__fold__v1__publish_numbers__init(&numbers);
+    progress.run_id = mr_wire_text(entry->run_id);
+    progress.phase = mr_wire_text(entry->phase);
+    progress.step = entry->step;
+    numbers.loss = entry->loss;
+    numbers.gradient_norm = entry->gradient_norm;
+    numbers.learning_rate = entry->learning_rate;
+    numbers.samples = entry->samples;
+    progress.numbers = entry->has_numbers ? &numbers : NULL;
+    wire.progress = &progress;
+    return append_message(&wire, state);
+}
+
+static struct mr_error save_versions(const struct view_entry *entry, struct mr_buffer *state)
+{
+    Millrace__Fold__V1__PublishModel wire;
+    Millrace__Fold__V1__PublishVersion versions[PUBLISH_VIEW_VERSIONS_MAX];
+    Millrace__Fold__V1__PublishVersion *pointers[PUBLISH_VIEW_VERSIONS_MAX];
+    millrace__fold__v1__publish_model__init(&wire);
+    for (uint64_t i = entry->first_version; i < entry->end_version; i++) {
+        const struct waiting_version *from = &entry->versions[i % PUBLISH_VIEW_VERSIONS_MAX];
+        Millrace__Fold__V1__PublishVersion *to = &versions[wire.n_versions];
+        millrace__fold__v1__publish_version__init(to);
+        to->counter = from->counter;
+        to->json = from->json;
+        pointers[wire.n_versions++] = to;
+    }
+    wire.versions = pointers;
+    return append_message(&wire, state);
+}
+
+struct mr_error publish_view_save(const struct publish_view *view, enum publish_view_part part, const char *model_id,
+                                  struct mr_buffer *state)
+{
+    const struct view_entry *entry = find_entry(view, model_id);
+    switch (part) {
+    case PUBLISH_VIEW_PROGRESS: return entry == NULL || !entry->has_progress ? mr_ok() : save_progress(entry, state);
+    case PUBLISH_VIEW_VERSIONS: return entry == NULL ? mr_ok() : save_versions(entry, state);
+    }
+    mr_unreachable(__func__);
+}
+
+static struct mr_error bad_state(const char *model_id, const char *what)
+{
+    return mr_error_make(MR_ERROR_REJECT, "bad_state", 0, "model \"%s\": %s", model_id, what);
+}
+
+static struct mr_error load_progress(struct publish_view *view, const char *model_id,
+                                     const Millrace__Fold__V1__PublishProgress *from, int64_t now_ms, bool *ret_forgot)
+{
+    const Millrace__Fold__V1__PublishNumbers *numbers = from->numbers;
+    const struct publish_progress progress = {
+        .model_id = model_id,
+        .run_id = from->run_id,
+        .phase = publish_phase(from->phase),
+        .step = from->step,
+        .has_numbers = numbers != NULL,
+        .loss = numbers == NULL ? 0 : numbers->loss,
+        .gradient_norm = numbers == NULL ? 0 : numbers->gradient_norm,
+        .learning_rate = numbers == NULL ? 0 : numbers->learning_rate,
+        .samples = numbers == NULL ? 0 : numbers->samples,
+    };
+    if (!mr_id_valid(mr_bytes_of_text(from->run_id)) || progress.phase == NULL) {
+        return bad_state(model_id, "a bad run or phase");
+    }
+    return publish_view_progress(view, &progress, now_ms, false, ret_forgot);
+}
+
+struct mr_error publish_view_load(struct publish_view *view, const char *model_id, struct mr_bytes state,
+                                  int64_t now_ms, bool *ret_forgot)
+{
+    *ret_forgot = false;
+    Millrace__Fold__V1__PublishModel *wire = millrace__fold__v1__publish_model__unpack(NULL, state.size, state.data);
+    if (wire == NULL) {
+        return bad_state(model_id, "not a state of publish");
+    }
+    struct mr_error error = wire->no_view ? bad_state(model_id, "publish ran without a view") : mr_ok();
+    if (!mr_failed(error) && wire->progress != NULL) {
+        error = load_progress(view, model_id, wire->progress, now_ms, ret_forgot);
+    }
+    for (size_t i = 0; i < wire->n_versions && !mr_failed(error); i++) {
+        bool forgot = false;
+        char *json = strdup(wire->versions[i]->json);
+        error = json == NULL ? out_of_memory() : add_version(view, model_id, wire->versions[i]->counter, json, &forgot);
+        *ret_forgot = *ret_forgot || forgot;
+    }
+    millrace__fold__v1__publish_model__free_unpacked(wire, NULL);
+    return error;
+}
+
+struct mr_error publish_view_save_none(struct mr_buffer *state)
+{
+    Millrace__Fold__V1__PublishModel wire;
+    millrace__fold__v1__publish_model__init(&wire);
+    wire.no_view = true;
+    return append_message(&wire, state);
 }

@@ -33,5 +33,19 @@ MR_MUST_USE struct mr_error publish_view_render(struct publish_view *view, int64
                                                 struct mr_buffer *ret_commands, size_t *ret_count);
 /* Written: what the last render covered is no longer pending. Not written: all of it still is. */
 void publish_view_settle(struct publish_view *view, bool written);
+/* The count of changes so far; and whether the sink has been told all of the first so many. What was forgotten does not
+ * count. */
+uint64_t publish_view_changes(const struct publish_view *view);
+MR_MUST_USE bool publish_view_told(const struct publish_view *view, uint64_t changes);
+
+/* A part of what it shows of a model, as bytes (millrace.fold.v1.PublishModel): the newest numbers, or the versions
+ * that wait; none of a model that it does not know. Given back, all of it is pending. REJECT "bad_state". */
+enum publish_view_part { PUBLISH_VIEW_PROGRESS = 1, PUBLISH_VIEW_VERSIONS };
+MR_MUST_USE struct mr_error publish_view_save(const struct publish_view *view, enum publish_view_part part,
+                                              const char *model_id, struct mr_buffer *state);
+MR_MUST_USE struct mr_error publish_view_load(struct publish_view *view, const char *model_id, struct mr_bytes state,
+                                              int64_t now_ms, bool *ret_forgot);
+/* Of a service that has no view: it can be given to no other one. */
+MR_MUST_USE struct mr_error publish_view_save_none(struct mr_buffer *state);
 
 #endif

@@ -167,6 +167,95 @@ START_TEST(a_lost_view_is_built_again)
 }
 END_TEST
 
+static const char *marker_key(void)
+{
+    static char key[32];
+    (void)snprintf(key, sizeof key, "millrace:view:%u", (unsigned)service_rig_partition("a"));
+    return key;
+}
+
+/* Three versions, told to a view that is marked as whole; the fold is cached. Returns the marker's text. */
+static const char *tell_and_cache(void)
+{
+    static char marker[128];
+    start_redis();
+    rig->fold_every = 1;
+    service_rig_restart(rig);
+    trained_step(rig, "a", 1, -1, 1, 0.5f);
+    trained_commit(rig, "a", 1, -1, 4);
+    trained_commit(rig, "a", 2, 1, 5);
+    trained_commit(rig, "a", 3, 2, 6);
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "3");
+    run_until("EXISTS", marker_key(), NULL, "1");
+    (void)snprintf(marker, sizeof marker, "%s", ask("GET", marker_key(), NULL));
+    ck_assert_int_eq(strncmp(marker, "abababababababababababababababab ", 33), 0);
+    service_rig_run(rig);
+    return marker;
+}
+
+static double taken(void)
+{
+    return service_rig_count(rig, "FoldCacheTaken");
+}
+
+START_TEST(a_view_that_is_whole_is_not_told_again)
+{
+    char newest[1024];
+    (void)tell_and_cache();
+    (void)snprintf(newest, sizeof newest, "%s", ask("GET", "millrace:model:a:head", NULL));
+    trained_commit(rig, "a", 4, 3, 7); /* and what was told before is not among what is cached as waiting */
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "4");
+    service_rig_run(rig);
+    ck_assert_str_eq(ask("ZREM", "millrace:model:a:versions", newest), "1");
+    service_rig_restart(rig);
+    trained_step(rig, "a", 4, 1, 2, 0.25f);
+    trained_commit(rig, "a", 5, 4, 8);
+    run_until("HGET", "millrace:model:a", "step", "2");
+    service_rig_run(rig);
+    ck_assert_ptr_nonnull(strstr(ask("GET", "millrace:model:a:head", NULL), "\"counter\":8,"));
+    ck_assert_str_eq(ask("ZCARD", "millrace:model:a:versions", NULL), "4");
+    ck_assert(taken() >= 1);
+}
+END_TEST
+
+START_TEST(a_view_that_is_gone_is_folded_again)
+{
+    (void)tell_and_cache();
+    freeReplyObject(redisCommand(context, "FLUSHALL"));
+    service_rig_restart(rig);
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "3");
+    run_until("HGET", "millrace:model:a", "loss", "0.5");
+    run_until("EXISTS", marker_key(), NULL, "1");
+    ck_assert(taken() == 0);
+}
+END_TEST
+
+START_TEST(a_server_that_was_started_anew_may_have_lost_some)
+{
+    const char *marker = tell_and_cache();
+    stop_redis();
+    start_redis();
+    freeReplyObject(redisCommand(context, "SET %s %s", marker_key(), marker)); /* as from an old copy on its disk */
+    service_rig_restart(rig);
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "3");
+    ck_assert(taken() == 0);
+}
+END_TEST
+
+START_TEST(a_service_without_a_view_keeps_none)
+{
+    (void)tell_and_cache();
+    config.redis = "none";
+    service_rig_restart(rig);
+    trained_commit(rig, "a", 4, 3, 7);
+    service_rig_run(rig);
+    ck_assert(taken() >= 1);
+    config.redis = address;
+    service_rig_restart(rig);
+    run_until("ZCARD", "millrace:model:a:versions", NULL, "4");
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, begin, end);
@@ -174,6 +263,10 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_new_version_wakes_clients);
     tcase_add_test(tcase, what_happens_while_it_is_down_is_shown_after);
     tcase_add_test(tcase, a_lost_view_is_built_again);
+    tcase_add_test(tcase, a_view_that_is_whole_is_not_told_again);
+    tcase_add_test(tcase, a_view_that_is_gone_is_folded_again);
+    tcase_add_test(tcase, a_server_that_was_started_anew_may_have_lost_some);
+    tcase_add_test(tcase, a_service_without_a_view_keeps_none);
 }
 
 int main(void)

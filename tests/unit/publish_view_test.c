@@ -111,6 +111,92 @@ START_TEST(a_change_during_a_write_is_not_lost)
 }
 END_TEST
 
+START_TEST(what_is_told_is_known_by_the_count_of_changes)
+{
+    step("a", 1, 0.5f);
+    step("b", 1, 0.5f);
+    const uint64_t changes = publish_view_changes(view);
+    ck_assert(!publish_view_told(view, changes));
+    (void)rendered();
+    step("a", 2, 0.5f);
+    publish_view_settle(view, true);
+    ck_assert(publish_view_pending(view)); /* but only of what came later */
+    ck_assert(publish_view_told(view, changes));
+    ck_assert(!publish_view_told(view, publish_view_changes(view)));
+    (void)rendered();
+    publish_view_settle(view, false);
+    ck_assert(!publish_view_told(view, publish_view_changes(view)));
+}
+END_TEST
+
+/* Saves a part of m and gives it to another view, which the other tests' functions then see. */
+static struct mr_error moved(enum publish_view_part part)
+{
+    struct mr_buffer state = {0};
+    bool forgot = false;
+    ck_assert(!mr_failed(publish_view_save(view, part, "m", &state)));
+    publish_view_free(view);
+    begin();
+    const struct mr_error error = publish_view_load(view, "m", mr_buffer_view(&state), 0, &forgot);
+    mr_buffer_deinit(&state);
+    return error;
+}
+
+START_TEST(the_newest_numbers_can_be_kept_apart)
+{
+    step("m", 1, 0.5f);
+    step("m", 2, 0.25f);
+    const struct publish_progress closed = {.model_id = "m", .run_id = "r1", .phase = "completed", .step = 3};
+    bool forgot = false;
+    ck_assert(!mr_failed(publish_view_progress(view, &closed, 0, true, &forgot)));
+    const char *before = rendered();
+    char *copy = strdup(before);
+    publish_view_settle(view, true); /* told: they are kept all the same */
+    ck_assert(!mr_failed(moved(PUBLISH_VIEW_PROGRESS)));
+    ck_assert(publish_view_pending(view));
+    ck_assert_str_eq(rendered(), copy);
+    ck_assert_ptr_nonnull(strstr(copy, "phase completed step 3 "));
+    ck_assert_ptr_nonnull(strstr(copy, "loss 0.25 "));
+    free(copy);
+}
+END_TEST
+
+START_TEST(the_versions_that_wait_can_be_kept_apart)
+{
+    commit("m", 1);
+    (void)rendered();
+    publish_view_settle(view, true);
+    commit("m", 2);
+    commit("m", 3);
+    char *copy = strdup(rendered());
+    ck_assert(!mr_failed(moved(PUBLISH_VIEW_VERSIONS)));
+    ck_assert_str_eq(rendered(), copy);
+    ck_assert_ptr_null(strstr(copy, "versions 1 "));
+    ck_assert_ptr_nonnull(strstr(copy, "versions 2 "));
+    free(copy);
+}
+END_TEST
+
+START_TEST(a_model_that_is_not_known_has_nothing_to_keep)
+{
+    ck_assert(!mr_failed(moved(PUBLISH_VIEW_PROGRESS)));
+    ck_assert(!mr_failed(moved(PUBLISH_VIEW_VERSIONS)));
+    ck_assert(!publish_view_pending(view));
+}
+END_TEST
+
+START_TEST(a_state_without_a_view_is_refused)
+{
+    struct mr_buffer state = {0};
+    bool forgot = false;
+    ck_assert(!mr_failed(publish_view_save_none(&state)));
+    ck_assert_int_eq(publish_view_load(view, "m", mr_buffer_view(&state), 0, &forgot).kind, MR_ERROR_REJECT);
+    ck_assert_int_eq(publish_view_load(view, "m", mr_bytes_of_text("\xff"), 0, &forgot).kind, MR_ERROR_REJECT);
+    ck_assert(!publish_view_pending(view));
+    mr_buffer_deinit(&state);
+}
+END_TEST
+
 START_TEST(versions_are_bounded)
 {
     for (uint64_t i = 0; i < PUBLISH_VIEW_VERSIONS_MAX + 5; i++) {
@@ -184,6 +270,11 @@ int main(void)
     tcase_add_test(bounded, what_was_not_written_stays);
     tcase_add_test(bounded, a_change_during_a_write_is_not_lost);
     tcase_add_test(bounded, versions_are_bounded);
+    tcase_add_test(bounded, what_is_told_is_known_by_the_count_of_changes);
+    tcase_add_test(bounded, the_newest_numbers_can_be_kept_apart);
+    tcase_add_test(bounded, the_versions_that_wait_can_be_kept_apart);
+    tcase_add_test(bounded, a_model_that_is_not_known_has_nothing_to_keep);
+    tcase_add_test(bounded, a_state_without_a_view_is_refused);
     tcase_add_test(bounded, models_are_bounded_and_none_starves);
     suite_add_tcase(suite, bounded);
     TCase *redis = tcase_create("redis");
