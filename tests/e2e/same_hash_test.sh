@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The last version of a run has the same bytes whatever the broker and the thread count, and after ten kill -9s at random
-# moments; nothing is lost or doubled in the published topics; the version is what the log gives when it is trained again.
+# The last version of a run has the same bytes whatever the broker and the thread count, and after ten kill -9s at
+# random moments; nothing is lost or doubled in the published topics; the version is what the log gives when it is
+# trained again.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 readonly batches=400 rows=8 kills=10 model=same

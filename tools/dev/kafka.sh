@@ -11,7 +11,8 @@
 #   kill DIR [N]     the same by SIGKILL
 #   freeze DIR [N]   SIGSTOP: it runs, and does nothing; thaw DIR [N] ends that
 #
-# N is the number of a broker; without it, all. The options count when DIR is new, and are refused later.
+# N is the number of a broker; without it, all of them: start starts those that do not run. The options count when DIR is
+# new, and are refused later.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/packages.bash"
@@ -80,14 +81,15 @@ if [ ! -e "$dir/cluster" ]; then
 elif [ ${#options[@]} -gt 0 ]; then
   die "$EXIT_USAGE" "the brokers in $dir are made already: ${options[0]} is for new ones"
 fi
-mapfile -t numbers < <(kafka_brokers "$dir")
+mapfile -t numbers < <(if [ "$verb" = start ]; then kafka_stopped "$dir"; else kafka_brokers "$dir"; fi)
 if [ -n "$number" ]; then
   [ -e "$dir/broker-$number.properties" ] || die "$EXIT_USAGE" "there is no broker $number in $dir"
-  numbers=("$number")
+  if [ "$verb" = start ] && kafka_pid "$dir" "$number" >/dev/null; then numbers=(); else numbers=("$number"); fi
 fi
 
 case $verb in
   start)
+    [ ${#numbers[@]} -gt 0 ] || die 73 "Apache Kafka runs in $dir already"
     kafka_start "$dir" "${numbers[@]}"
     say "ready: Apache Kafka $(cat "$dir/version"), $(cat "$dir/bootstrap"); ./dev kafka stop $dir stops it"
     ;;

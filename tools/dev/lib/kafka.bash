@@ -6,7 +6,9 @@
 #   client.properties    with security: settings for librdkafka, with the password if there is one (mode 600)
 #   tls/                 with security: an authority, and the certificates that it gave to the brokers and to a client
 readonly kafka_versions='4.1 3.9' kafka_securities='none tls sasl_tls'
-readonly kafka_start_s=60 kafka_stop_s=15
+readonly kafka_start_s=120 kafka_stop_s=15
+# The collector and its settings are those of Kafka's own scripts.
+readonly -a kafka_collector=(-XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35)
 
 # kafka_jars VERSION: its jars' folder in $kafka_libs, fetched once per machine.
 kafka_jars() {
@@ -67,12 +69,14 @@ kafka_pid() {
 }
 
 # kafka_runs DIR: whether any of its brokers does.
-kafka_runs() {
+kafka_runs() { [ "$(kafka_stopped "$1")" != "$(kafka_brokers "$1")" ]; }
+
+# kafka_stopped DIR: the numbers of those brokers that do not run, one a line.
+kafka_stopped() {
   local number
   for number in $(kafka_brokers "$1"); do
-    ! kafka_pid "$1" "$number" >/dev/null || return 0
+    kafka_pid "$1" "$number" >/dev/null || printf '%s\n' "$number"
   done
-  return 1
 }
 
 # kafka_ports COUNT: that many free ports of 127.0.0.1. Below the range of outgoing connections, so that none of those
@@ -273,7 +277,8 @@ kafka_launch() {
   local most=512m
   local -a java
   [ "$(kafka_brokers "$1" | wc -l)" -eq 1 ] || most=384m
-  kafka_java "$1" -Xms256m "-Xmx$most" -XX:+ExitOnOutOfMemoryError "${@:3}" -- kafka.Kafka "$1/broker-$2.properties"
+  kafka_java "$1" -Xms256m "-Xmx$most" "${kafka_collector[@]}" -XX:+ExitOnOutOfMemoryError "${@:3}" -- \
+    kafka.Kafka "$1/broker-$2.properties"
   setsid "${java[@]}" </dev/null >>"$1/broker-$2.log" 2>&1 &
   printf '%s\n' $! >"$1/broker-$2.pid"
   disown # who waits for all jobs does not wait for it
@@ -290,7 +295,8 @@ kafka_sees() {
   for wanted in "$@"; do grep -qx "$wanted" <<<"$seen" || return 1; done
 }
 
-# kafka_await DIR NUMBER...: until each of these brokers answers that all of them are there.
+# kafka_await DIR NUMBER...: until each of these brokers answers that all of them are there. If one does not in time, it
+# stops them.
 kafka_await() {
   local dir=$1 number end=$((SECONDS + kafka_start_s))
   shift
@@ -298,6 +304,7 @@ kafka_await() {
     until kafka_sees "$dir" "$number" "$@"; do
       if ! kafka_pid "$dir" "$number" >/dev/null || [ "$SECONDS" -ge "$end" ]; then
         tail -n 5 "$dir/broker-$number.log" >&2
+        kafka_stop "$dir" "$@" || true
         die "$EXIT_UNAVAILABLE" "broker $number does not answer; see $dir/broker-$number.log"
       fi
       sleep 0.1
@@ -311,14 +318,11 @@ kafka_bootstrap() {
   for number in $(kafka_brokers "$1"); do kafka_address "$1" "$number"; done | paste -sd,
 }
 
-# kafka_start DIR NUMBER...: starts these brokers of a cluster that was made, and returns when they are ready.
+# kafka_start DIR NUMBER...: starts these brokers, which do not run, and returns when they are ready.
 kafka_start() {
   local dir=$1 number
   shift
   kafka_jars "$(cat "$dir/version")"
-  for number in "$@"; do
-    if kafka_pid "$dir" "$number" >/dev/null; then die 73 "broker $number runs in $dir already"; fi
-  done
   for number in "$@"; do kafka_launch "$dir" "$number"; done
   kafka_await "$dir" "$@"
   kafka_bootstrap "$dir" >"$dir/.bootstrap.new"
@@ -361,7 +365,7 @@ kafka_stop() {
     kafka_signal "$dir" KILL "$@" || true
     kafka_gone "$dir" "$kafka_stop_s" "$@" || die "$EXIT_FAILED" "brokers in $dir do not end"
   fi
-  kafka_runs "$dir" || rm -f "$dir/bootstrap"
+  if ! kafka_runs "$dir"; then rm -f "$dir/bootstrap"; fi
 }
 
 # kafka_kill DIR NUMBER...: SIGKILL; false: none was running.

@@ -93,13 +93,11 @@ stack_logs() {
 
 # stack_kafka DIR: Apache Kafka in DIR/kafka is made if it is not there, runs, and has the topics.
 stack_kafka() {
-  local dir=$1/kafka number
-  local -a stopped=()
+  local dir=$1/kafka
+  local -a stopped
   stack_broker_settings=''
   [ -e "$dir/cluster" ] || kafka_make "$dir" 1 "${kafka_versions%% *}" none
-  for number in $(kafka_brokers "$dir"); do
-    kafka_pid "$dir" "$number" >/dev/null || stopped+=("$number")
-  done
+  mapfile -t stopped < <(kafka_stopped "$dir")
   [ ${#stopped[@]} -eq 0 ] || kafka_start "$dir" "${stopped[@]}"
   kafka_bootstrap "$dir" >"$1/run/bootstrap"
   if [ -e "$dir/client.properties" ]; then stack_broker_settings=$dir/client.properties; fi
