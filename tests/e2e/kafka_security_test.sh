@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A stack on brokers that want to know who is there: client certificates on Apache Kafka 4.1, and a password by SCRAM
-# over TLS on 3.9. It trains to the same bytes on both; who shows nothing, or the wrong thing, is refused with the reason;
-# and what is secret is in no log, plan or command line.
+# over TLS on 3.9. It trains to the same bytes on both; who shows nothing, or the wrong thing, is refused with the
+# reason; and what is secret is in no log, plan or command line.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 readonly batches=60 rows=8 model=secured

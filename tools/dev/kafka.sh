@@ -11,8 +11,8 @@
 #   kill DIR [N]     the same by SIGKILL
 #   freeze DIR [N]   SIGSTOP: it runs, and does nothing; thaw DIR [N] ends that
 #
-# N is the number of a broker; without it, all of them: start starts those that do not run. The options count when DIR is
-# new, and are refused later.
+# N is the number of a broker; without it, all of them: start starts those that do not run. The options count when DIR
+# is new, and are refused later.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/packages.bash"
