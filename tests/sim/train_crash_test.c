@@ -193,6 +193,7 @@ START_TEST(a_crash_changes_nothing)
         free(expected[m].steps);
     }
     check_offsets(world);
+    ck_assert_uint_gt(memory_broker_high(world->broker, MR_TOPIC_FOLDS, world_partition(models[0])), 0);
     world_free(world);
 }
 END_TEST

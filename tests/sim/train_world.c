@@ -81,6 +81,7 @@ void world_start(struct world *world, enum world_part part)
         .window_records = 16,
         .window_bytes = 1 << 20,
         .parked_max = 100,
+        .fold_every = 3,
         .probe_ms = 20,
         .stop_wait_ms = 1000,
     };

@@ -1,6 +1,7 @@
 /*
  * The second half of the pipeline in one process: stage_gpu, train and persist, with their real operations, over one
- * in-memory log, one store in memory and one private arena. The test writes the validated log.
+ * in-memory log, one store in memory and one private arena. The test writes the validated log. Folds are cached after
+ * every few records.
  */
 #ifndef TRAIN_WORLD_H
 #define TRAIN_WORLD_H
