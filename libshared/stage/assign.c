@@ -185,6 +185,13 @@ static struct mr_error start_input(struct mr_stage *stage, uint32_t input, uint3
                              " is committed: another log? `millrace log adopt` starts a new epoch",
                              topic, index, high, from);
     }
+    /* Behind the entry, the next record of a model names the one that is missing; here only the offsets tell. */
+    if (stage->spec.inputs[input].entry && !some && low > 0) {
+        return mr_error_make(MR_ERROR_REJECT, "offset_gone", 0,
+                             "%s partition %u begins at %" PRIu64
+                             ", and no offset is committed: records were removed that may not have been read",
+                             topic, index, low);
+    }
     struct partition *partition = mr_partition_find(stage, input, index);
     partition->window.position = some ? from : low;
     partition->committed = some ? from : 0;

@@ -390,6 +390,16 @@ START_TEST(an_offset_that_is_gone_is_an_alarm)
 }
 END_TEST
 
+START_TEST(records_that_went_before_anything_was_committed_are_an_alarm)
+{
+    for (int i = 0; i < 10; i++) {
+        rig_submit(broker, IN, 0, "a", "ok");
+    }
+    memory_broker_expire(broker, IN, 0, 5);
+    expect_the_log_is_refused();
+}
+END_TEST
+
 static const char *const committed_topics[] = {IN, RETRY};
 
 START_TEST(a_commit_beyond_the_end_is_another_log)
@@ -507,6 +517,29 @@ START_TEST(a_long_gap_is_read_again_whole)
 }
 END_TEST
 
+/* Further back than the first look, and further than the second. */
+static const uint64_t distances[] = {1500, 9000};
+
+START_TEST(a_gap_far_back_is_found)
+{
+    const uint64_t distance = distances[_i];
+    behind();
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 1, -1, "ok");
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 2, 1, "ok");
+    for (uint64_t i = 0; i < distance; i++) {
+        rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "b", 3 + i, i == 0 ? -1 : (int64_t)(2 + i), "ok");
+    }
+    rig_stamped(broker, MR_TOPIC_VALIDATED, 0, "a", 3 + distance, 2, "ok");
+    memory_broker_commit(broker, "stage_gpu", MR_TOPIC_VALIDATED, 0, 2 + distance);
+    rig_start(rig);
+    rig_run(rig);
+    char expected[64];
+    snprintf(expected, sizeof expected, "1 2 %llu", (unsigned long long)(3 + distance));
+    ck_assert_str_eq(stamped_origins(broker, MR_TOPIC_STAGED, 0, "a"), expected);
+    ck_assert(!rig->over);
+}
+END_TEST
+
 START_TEST(a_gap_that_the_log_cannot_mend_stops_that_model_alone)
 {
     behind();
@@ -562,7 +595,16 @@ START_TEST(any_time_comes_through)
         {"1969-12-31T23:59:59.500Z", 7, "1969-12-31T23:59:59.500Z"},
         {"0001-01-01T00:00:00Z", 7, "0001-01-01T00:00:00.000Z"},
         {"9999-12-31T23:59:59.999Z", 7, "9999-12-31T23:59:59.999Z"},
-        {"-999-01-01T00:00:00Z", 7, "0001-01-01T00:00:00.000Z"},
+        {"0000-12-31T00:00:00Z", 7, "0001-01-01T00:00:00.000Z"},
+        {"2024-02-29T23:59:59Z", 7, "2024-02-29T23:59:59.000Z"},
+        {"2000-02-29T00:00:00.0Z", 7, "2000-02-29T00:00:00.000Z"},
+        {"1900-03-01T00:00:00.9999999Z", 7, "1900-03-01T00:00:00.999Z"},
+        /* No such time in UTC: the record's own. */
+        {"-999-01-01T00:00:00Z", 7, "1970-01-01T00:00:00.007Z"},
+        {"2026-13-01T00:00:00Z", 7, "1970-01-01T00:00:00.007Z"},
+        {"2026-05-05T24:00:00Z", 7, "1970-01-01T00:00:00.007Z"},
+        {"2026-05-05T12:00:00.123", 7, "1970-01-01T00:00:00.007Z"},
+        {"2026-05-05T12:00:00Zulu", 7, "1970-01-01T00:00:00.007Z"},
         {"2026-05-05T12:00:00+02:00", 7, "1970-01-01T00:00:00.007Z"},
         {NULL, -1, "1969-12-31T23:59:59.999Z"},
         {NULL, INT64_MAX, "9999-12-31T23:59:59.999Z"},
@@ -609,12 +651,14 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, garbage_without_a_key_goes_through_its_own_lane);
     tcase_add_test(tcase, a_failed_delivery_ends_the_process);
     tcase_add_test(tcase, an_offset_that_is_gone_is_an_alarm);
+    tcase_add_test(tcase, records_that_went_before_anything_was_committed_are_an_alarm);
     tcase_add_loop_test(tcase, a_commit_beyond_the_end_is_another_log, 0, (int)MR_COUNT_OF(committed_topics));
     tcase_add_test(tcase, stop_settles_what_goes_on_by_itself_and_commits);
     tcase_add_test(tcase, outcomes_of_an_earlier_assignment_are_ignored);
     tcase_add_test(tcase, duplicates_are_dropped_by_origin);
     tcase_add_test(tcase, a_gap_is_read_again_from_the_log);
     tcase_add_test(tcase, a_long_gap_is_read_again_whole);
+    tcase_add_loop_test(tcase, a_gap_far_back_is_found, 0, MR_COUNT_OF(distances));
     tcase_add_test(tcase, a_gap_that_the_log_cannot_mend_stops_that_model_alone);
     tcase_add_test(tcase, a_total_stage_may_not_reject);
     tcase_add_test(tcase, a_record_of_another_log_is_refused);
