@@ -39,6 +39,13 @@ static void show_parked(struct mr_stage *stage)
     set(stage, "millrace_parked_records", "Records that wait for a retry.", (double)records);
 }
 
+void mr_stage_count_stopped(struct mr_stage *stage, int by)
+{
+    mr_metric_add(mr_metrics_gauge(stage->env.metrics, "millrace_models_stopped", "Models that stopped with an alarm.",
+                                   &(struct mr_label){"stage", stage->spec.name}, 1),
+                  by);
+}
+
 void mr_stage_gauges(struct mr_stage *stage)
 {
     const int64_t ticks = mr_stage_ticks_ms(stage);

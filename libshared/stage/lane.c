@@ -128,6 +128,9 @@ static void lane_close(struct mr_stage *stage, struct lane *lane)
     if (stage->spec.ops->lane_close != NULL) {
         stage->spec.ops->lane_close(stage->spec.self, &lane->pub);
     }
+    if (lane->phase == LANE_STOPPED) {
+        mr_stage_count_stopped(stage, -1);
+    }
     mr_park_deinit(&lane->park);
     mr_buffer_deinit(&lane->verdict_bytes);
     free(lane);

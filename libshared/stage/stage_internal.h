@@ -279,6 +279,8 @@ void mr_stage_commit(struct mr_stage *stage, bool now);
 /* gauges.c */
 /* Shows, once a second, what is unresolved and what is parked. */
 void mr_stage_gauges(struct mr_stage *stage);
+/* A lane stopped with an alarm, or one that had is closed. */
+void mr_stage_count_stopped(struct mr_stage *stage, int by);
 
 /* stage.c */
 /* Of the clock that never goes back. */

@@ -106,9 +106,7 @@ void mr_stage_stop_lane(struct mr_stage *stage, struct lane *lane, struct item *
     MR_TRACE(stage->env.trace, MR_TRACE_ALARM, decision, mr_text("model", lane->pub.model_id),
              mr_count("partition", lane->pub.partition), mr_text("detail", detail));
     mr_stage_count(stage, decision);
-    mr_metric_add(mr_metrics_gauge(stage->env.metrics, "millrace_models_stopped", "Models that stopped with an alarm.",
-                                   &(struct mr_label){"stage", stage->spec.name}, 1),
-                  1);
+    mr_stage_count_stopped(stage, 1);
     struct mr_mark pin = {0};
     for (struct item *next = item; next != NULL; next = mr_lane_pop(lane)) {
         if (next->home != NULL) {

@@ -556,6 +556,12 @@ START_TEST(a_gap_that_the_log_cannot_mend_stops_that_model_alone)
     uint64_t next;
     ck_assert(memory_broker_committed(broker, "stage_gpu", MR_TOPIC_VALIDATED, 0, &next));
     ck_assert_uint_eq(next, 1); /* the record that could not be applied is kept for another day */
+    struct mr_metric *stopped =
+        mr_metrics_gauge(rig->metrics, "millrace_models_stopped", "", &(struct mr_label){"stage", "stage_gpu"}, 1);
+    ck_assert(mr_metric_value(stopped) > 0.5);
+    mr_stage_free(rig->stage); /* as an assignment that ends: who gets the model next begins it anew */
+    rig->stage = NULL;
+    ck_assert(mr_metric_value(stopped) < 0.5);
 }
 END_TEST
 
