@@ -365,7 +365,9 @@ static struct mr_error go_on(struct mr_stage *stage, struct folds *folds)
 struct mr_error mr_folds_turn(struct mr_stage *stage)
 {
     for (struct folds *folds = stage->folds; folds != NULL; folds = folds->after) {
-        MR_TRY(go_on(stage, folds));
+        do {
+            MR_TRY(go_on(stage, folds));
+        } while (folds->phase != FOLDS_IDLE && folds->waiting == 0);
     }
     return mr_ok();
 }

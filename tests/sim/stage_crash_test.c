@@ -1,8 +1,8 @@
 /*
- * Two stages in a row over the in-memory log, which die at random points, with acknowledgements and writes held back at
- * random. Claim: behind them every model's records stand in order, none lost, none twice after dropping equal origins;
- * each dead letter is there once or more with equal origin; and the state of each model is the fold of its outputs,
- * which is cached after every few of them.
+ * Two stages in a row over the in-memory log, which die or freeze at random points, with acknowledgements and writes
+ * held back at random. Claim: behind them every model's records stand in order, none lost, none twice after dropping
+ * equal origins; each dead letter is there once or more with equal origin; and the state of each model is the fold of
+ * its outputs, which is cached after every few of them.
  */
 #include "check_main.h"
 #include "prng.h"
@@ -66,8 +66,44 @@ static void check_states(struct memory_broker *broker, const char *topic, const 
     }
 }
 
-static void step(struct rig *rig, struct prng *prng)
+/* Two processes of one stage. When the one is frozen the other takes over; what the first had under way comes late, or
+ * never. */
+struct pair {
+    struct rig *rigs[2];
+    unsigned active;
+};
+
+static struct pair pair_new(struct memory_broker *broker, const char *name, const char *input, const char *output,
+                            const char *retry, uint32_t fold_every)
 {
+    struct pair pair = {.active = 0};
+    for (unsigned i = 0; i < 2; i++) {
+        pair.rigs[i] = rig_new(broker, name, input, output, retry);
+        pair.rigs[i]->fold_every = fold_every;
+    }
+    return pair;
+}
+
+static struct rig *active(const struct pair *pair)
+{
+    return pair->rigs[pair->active];
+}
+
+static void freeze_or_end(struct pair *pair, struct prng *prng)
+{
+    struct rig *other = pair->rigs[1 - pair->active];
+    if (other->stage != NULL && chance(prng, 20)) {
+        rig_crash(other);
+    } else if (other->stage == NULL && chance(prng, 10)) {
+        other->now_ms = active(pair)->now_ms;
+        pair->active = 1 - pair->active;
+    }
+}
+
+static void step(struct pair *pair, struct prng *prng)
+{
+    freeze_or_end(pair, prng);
+    struct rig *rig = active(pair);
     if (rig->stage == NULL) {
         rig_start(rig);
     }
@@ -80,6 +116,24 @@ static void step(struct rig *rig, struct prng *prng)
     }
     ck_assert_msg(mr_stage_turn(rig->stage, 0, false, &rig->exit_code), "the stage ended: %d", rig->exit_code);
     rig->now_ms += (int64_t)prng_below(prng, 40);
+}
+
+/* Without faults, until all is done. */
+static void calm(struct memory_broker *broker, struct pair *pairs[2])
+{
+    memory_broker_hold_writes(broker, false);
+    memory_broker_hold_acks(broker, false);
+    memory_broker_set_down(broker, false);
+    for (unsigned i = 0; i < 600; i++) {
+        struct rig *rig = active(pairs[i % 2]);
+        rig_crash(pairs[i % 2]->rigs[1 - pairs[i % 2]->active]);
+        if (rig->stage == NULL) {
+            rig_start(rig);
+        }
+        rig_finish(rig);
+        rig_run(rig);
+        rig->now_ms += 1000;
+    }
 }
 
 static void faults(struct memory_broker *broker, struct prng *prng)
@@ -97,70 +151,73 @@ static void faults(struct memory_broker *broker, struct prng *prng)
     }
 }
 
-START_TEST(nothing_is_lost_doubled_or_reordered)
+struct expected {
+    char origins[MODELS][4096];
+    unsigned dead;
+};
+
+static void submit_all(struct memory_broker *broker, struct prng *prng, struct expected *expected)
 {
-    struct prng prng = {.state = (uint64_t)_i * 7919 + 1};
-    struct memory_broker *broker = memory_broker_new((uint64_t)_i);
-    rig_create_topics(broker);
-    memory_broker_shuffle(broker, true);
-    struct rig *first = rig_new(broker, "ingest", MR_TOPIC_SUBMITTED, MR_TOPIC_INGESTED, MR_TOPIC_RETRIES_INGEST);
-    struct rig *second = rig_new(broker, "validate", MR_TOPIC_INGESTED, MR_TOPIC_VALIDATED, MR_TOPIC_RETRIES_VALIDATE);
-    first->fold_every = 1 + (uint32_t)prng_below(&prng, 6);
-    second->fold_every = 1 + (uint32_t)prng_below(&prng, 6);
-    char expected[MODELS][4096] = {{0}};
-    unsigned dead = 0;
+    memset(expected, 0, sizeof *expected);
     for (unsigned i = 0; i < RECORDS; i++) {
-        const unsigned model = (unsigned)prng_below(&prng, MODELS);
-        const char *word = words[prng_below(&prng, MR_COUNT_OF(words))];
+        const unsigned model = (unsigned)prng_below(prng, MODELS);
+        const char *word = words[prng_below(prng, MR_COUNT_OF(words))];
         const char name[2] = {(char)('a' + model), '\0'};
         const uint64_t origin = rig_submit(broker, MR_TOPIC_SUBMITTED, 0, name, word);
         const bool lost = strcmp(word, "dead") == 0 || strcmp(word, "fail9") == 0;
-        dead += lost;
+        expected->dead += lost;
         if (!lost && strcmp(word, "drop") != 0) {
-            const size_t used = strlen(expected[model]);
-            snprintf(expected[model] + used, sizeof expected[model] - used, "%s%llu", used > 0 ? " " : "",
+            char *text = expected->origins[model];
+            const size_t used = strlen(text);
+            snprintf(text + used, sizeof expected->origins[model] - used, "%s%llu", used > 0 ? " " : "",
                      (unsigned long long)origin);
         }
     }
-    for (unsigned i = 0; i < STEPS; i++) {
-        step(first, &prng);
-        step(second, &prng);
-        faults(broker, &prng);
-    }
-    /* Then calm, until all is done. */
-    memory_broker_hold_writes(broker, false);
-    memory_broker_hold_acks(broker, false);
-    memory_broker_set_down(broker, false);
-    for (unsigned i = 0; i < 300; i++) {
-        for (struct rig *rig = first;; rig = second) {
-            if (rig->stage == NULL) {
-                rig_start(rig);
-            }
-            rig_finish(rig);
-            rig_run(rig);
-            rig->now_ms += 1000;
-            if (rig == second) {
-                break;
-            }
-        }
-    }
+}
+
+static void check(struct memory_broker *broker, const struct expected *expected, int seed)
+{
+    uint64_t next;
     for (unsigned model = 0; model < MODELS; model++) {
         char got[4096];
         const char name[2] = {(char)('a' + model), '\0'};
         deduplicated(stamped_origins(broker, MR_TOPIC_VALIDATED, 0, name), got, sizeof got);
-        ck_assert_msg(strcmp(got, expected[model]) == 0, "seed %d, model %s:\n expected %s\n      got %s", _i, name,
-                      expected[model], got);
-        check_states(broker, MR_TOPIC_INGESTED, name, _i);
-        check_states(broker, MR_TOPIC_VALIDATED, name, _i);
+        ck_assert_msg(strcmp(got, expected->origins[model]) == 0, "seed %d, model %s:\n expected %s\n      got %s",
+                      seed, name, expected->origins[model], got);
+        check_states(broker, MR_TOPIC_INGESTED, name, seed);
+        check_states(broker, MR_TOPIC_VALIDATED, name, seed);
     }
-    ck_assert_uint_gt(first->loaded, 0);
-    ck_assert_uint_gt(second->loaded, 0);
-    ck_assert_uint_ge(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), dead);
-    uint64_t next;
+    ck_assert_uint_ge(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), expected->dead);
     ck_assert(memory_broker_committed(broker, "ingest", MR_TOPIC_SUBMITTED, 0, &next));
     ck_assert_uint_eq(next, RECORDS);
-    rig_free(first);
-    rig_free(second);
+}
+
+START_TEST(nothing_is_lost_doubled_or_reordered)
+{
+    struct prng prng = {.state = (uint64_t)_i * 7919 + 1};
+    struct memory_broker *broker = memory_broker_new((uint64_t)_i);
+    struct expected expected;
+    rig_create_topics(broker);
+    memory_broker_shuffle(broker, true);
+    const uint32_t every = 1 + (uint32_t)prng_below(&prng, 6);
+    struct pair first =
+        pair_new(broker, "ingest", MR_TOPIC_SUBMITTED, MR_TOPIC_INGESTED, MR_TOPIC_RETRIES_INGEST, every);
+    struct pair second =
+        pair_new(broker, "validate", MR_TOPIC_INGESTED, MR_TOPIC_VALIDATED, MR_TOPIC_RETRIES_VALIDATE, every);
+    submit_all(broker, &prng, &expected);
+    for (unsigned i = 0; i < STEPS; i++) {
+        step(&first, &prng);
+        step(&second, &prng);
+        faults(broker, &prng);
+    }
+    calm(broker, (struct pair *[2]){&first, &second});
+    check(broker, &expected, _i);
+    ck_assert_uint_gt(first.rigs[0]->loaded + first.rigs[1]->loaded, 0);
+    ck_assert_uint_gt(second.rigs[0]->loaded + second.rigs[1]->loaded, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        rig_free(first.rigs[i]);
+        rig_free(second.rigs[i]);
+    }
     memory_broker_free(broker);
 }
 END_TEST
