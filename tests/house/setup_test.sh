@@ -76,6 +76,14 @@ machine clang-tidy-14
 setup '' --for=build
 [ "$status" -eq 0 ] && [ -z "$output" ] || fail "the build asks for clang-tidy: $output"
 
+# Nor what Apache Kafka needs; who wants that is asked for it.
+machine maven
+setup '' --for=build
+! grep -q maven <<<"$output" || fail "the build asks for Maven: $output"
+setup '' --for=kafka
+[ "$status" -eq 69 ] && grep -q 'install --no-install-recommends maven$' <<<"$output" ||
+  fail "Kafka does not ask for Maven ($status): $output"
+
 setup '' --frobnicate
 [ "$status" -eq 64 ] || fail "an unknown option exits $status, not 64"
 
