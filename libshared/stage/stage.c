@@ -229,11 +229,11 @@ static struct mr_error take_events(struct mr_stage *stage, uint32_t wait_ms)
     for (size_t i = 0; i < stage->stash_count; i++) {
         MR_TRY(mr_stage_event(stage, &stage->stash[i]));
     }
-    const bool had = stage->stash_count > 0;
+    /* Lanes that are ready wait too while a dependency is down. */
+    const bool busy = stage->stash_count > 0 || (stage->ready_first != NULL && !stage->is_down);
     stage->stash_count = 0;
     for (unsigned i = 0; i < EVENTS_PER_TURN; i++) {
-        struct mr_log_event event =
-            stage->env.log->ops->poll(stage->env.log, i == 0 && !had && stage->ready_first == NULL ? wait_ms : 0);
+        struct mr_log_event event = stage->env.log->ops->poll(stage->env.log, i == 0 && !busy ? wait_ms : 0);
         if (event.kind == MR_LOG_EVENT_QUIET) {
             break;
         }

@@ -344,6 +344,7 @@ struct memory_log {
     bool assign_next; /* after the release */
     bool seen_down;
     size_t commits_failed;
+    uint32_t waited_ms; /* what the last poll was ready to wait */
     struct memory_fetch *fetches, *turn;
     struct memory_pending *oldest, *newest, *waiting; /* waiting: the oldest in that state */
     size_t in_flight, held;
@@ -685,6 +686,11 @@ void memory_log_revoke(struct mr_log *log)
     self->phase = MEMORY_PHASE_REVOKING;
 }
 
+uint32_t memory_log_waited_ms(const struct mr_log *log)
+{
+    return of_const(log)->waited_ms;
+}
+
 bool memory_log_revoking(const struct mr_log *log)
 {
     return of_const(log)->phase == MEMORY_PHASE_REVOKED;
@@ -766,8 +772,8 @@ static struct mr_log_event status_event(struct memory_log *self)
 
 static struct mr_log_event op_poll(struct mr_log *log, uint32_t wait_ms)
 {
-    (void)wait_ms;
     struct memory_log *const self = of(log);
+    self->waited_ms = wait_ms;
     land_all(self);
     const struct mr_log_event event = status_event(self);
     if (event.kind != MR_LOG_EVENT_QUIET) {

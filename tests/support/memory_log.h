@@ -66,6 +66,8 @@ struct mr_log *memory_log_new(struct memory_broker *broker, const char *group, e
 void memory_log_assign(struct mr_log *log, const uint32_t *partitions, size_t count);
 /* The next polls give REVOKED; from then on no record is fetched until the next assignment. */
 void memory_log_revoke(struct mr_log *log);
+/* What the last poll was ready to wait; it never does. */
+uint32_t memory_log_waited_ms(const struct mr_log *log);
 /* Whether REVOKED was given and not yet answered by `released`. */
 bool memory_log_revoking(const struct mr_log *log);
 /* Records that were handed out by poll and not given back. */

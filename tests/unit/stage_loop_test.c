@@ -259,6 +259,10 @@ START_TEST(a_dependency_that_is_down_spends_no_attempt)
         pass(1000);
     }
     ck_assert_uint_gt(rig->probes, 5);
+    enum { WAIT_MS = 7 };
+    ck_assert(mr_stage_turn(rig->stage, WAIT_MS, false, &rig->exit_code));
+    ck_assert(mr_stage_turn(rig->stage, WAIT_MS, false, &rig->exit_code));
+    ck_assert_uint_eq(memory_log_waited_ms(rig->log), WAIT_MS); /* "b" is ready, and is not waited for in circles */
     ck_assert_uint_eq(memory_broker_high(broker, RETRY, 0), 0);
     ck_assert_uint_eq(memory_broker_high(broker, MR_TOPIC_DEADLETTERS, 0), 0);
     ck_assert_uint_eq(committed(IN, 0), UINT64_MAX);
