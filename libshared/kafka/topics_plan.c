@@ -74,7 +74,7 @@ void mr_topic_plan_values(const struct mr_topics_plan *plan, size_t index, struc
      */
     set(&values, COMPRESSION, submitted ? "uncompressed" : "producer");
     /* The segment that is written to is never compacted, and who starts reads all of it: small for what is read so. */
-    set(&values, SEGMENT_BYTES, folds ? "16777216" : "1073741824");
+    set(&values, SEGMENT_BYTES, folds ? "2097152" : "1073741824");
     if (submitted) {
         set_hours(&values, plan->submitted_retention_hours);
     } else if (strcmp(topic, MR_TOPIC_VALIDATED) == 0) {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LANE_BYTES_LEAST = 128 }; /* of a lane that was not written yet */
+enum { LANE_BYTES_LEAST = 256 }; /* what a record takes besides its state, and that of a lane not written yet */
 
 /* ---- What is folded --------------------------------------------------------------------------------------------- */
 

@@ -38,7 +38,7 @@ enum {
     FOLD_KEY_SIZE = 256,
     FOLD_BATCH_BYTES = 256 * 1024,
     FOLD_PART_BYTES = 256 * 1024,
-    FOLD_BYTES = 16 * 1024 * 1024,
+    FOLD_BYTES = 4 * 1024 * 1024,
 };
 
 struct fold_topic {

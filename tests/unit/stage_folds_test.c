@@ -363,11 +363,11 @@ END_TEST
 
 START_TEST(a_snapshot_is_a_fraction_of_what_was_produced)
 {
-    rig->fold_share = 4; /* a lane counts for 128 bytes at least, an output of these for some 30 */
+    rig->fold_share = 4; /* a lane counts for 256 bytes at least, an output of these for some 30 */
     (void)submit("a", "ok");
     run();
     ck_assert_uint_eq(cached(), 0);
-    submit_many("a", 30);
+    submit_many("a", 40);
     run();
     ck_assert_uint_gt(cached(), 0);
     check_states();

@@ -51,7 +51,7 @@ struct mr_service_config {
                     "Bytes of records in flight at most."),                                                            \
     MR_SERVICE_ROW_(type, "parked-max", parked_max, MR_OPTION_COUNT, "1000000", 1, 100000000, NULL,                    \
                     "Records of a partition that wait for a retry at most; then its input pauses."),                   \
-    MR_SERVICE_ROW_(type, "fold-every", fold_every, MR_OPTION_COUNT, "8192", 0, 1000000000, NULL,                      \
+    MR_SERVICE_ROW_(type, "fold-every", fold_every, MR_OPTION_COUNT, "4096", 0, 1000000000, NULL,                      \
                     "After so many outputs of a partition its state is cached for the next start; 0: the cache is "    \
                     "neither written nor read."),                                                                      \
     MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "5", 0, 1000, NULL,                                 \
