@@ -15,7 +15,8 @@ fail() {
 # begin: a folder in $dir, whose stack is stopped at the end, and which is kept only if the test failed.
 begin() {
   dir=$(mktemp -d)
-  trap 'code=$?; trap - EXIT; kill $(jobs -p) 2>/dev/null || true; stack_down "$dir" >/dev/null 2>&1 || true
+  trap 'code=$?; trap - EXIT; kill $(jobs -p) 2>/dev/null || true; kill -CONT $(jobs -p) 2>/dev/null || true
+        stack_down "$dir" >/dev/null 2>&1 || true
         if [ $code -eq 0 ]; then rm -rf "$dir"; else tail -n 5 "$dir"/log/*.log; echo "kept: $dir"; fi; exit $code' EXIT
 }
 

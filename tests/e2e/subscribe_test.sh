@@ -4,29 +4,8 @@
 # bytes of a quiet run, and each event is published once.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
-readonly models=(plain claims final bf16) batches=50 rows=8 members=(ingest validate persist publish) # on 4 partitions
-
-eval "assign_$(declare -f stack_plan)"
-# The plan of ./dev up, with members of groups where they are wanted.
-stack_plan() {
-  assign_stack_plan "$@" | awk -v members="${group_members[*]}" '
-    BEGIN { count = split(members, name, " "); for (i = 1; i <= count; i++) member[name[i]] = 1 }
-    $1 == "process" { process = $2 }
-    process in member && $2 == "--partitions=all" { next }
-    process in member && $2 == "--mode=assign" { $2 = "--mode=subscribe" }
-    { print }'
-}
-# second SERVICE OPTIONS...: another member of its group, which nobody starts again; its pid goes to $pid.
-second() {
-  local service=$1
-  shift
-  "$bin/millrace-$service" --brokers="$brokers" --mode=subscribe "$@" >"$dir/log/second_$service.log" 2>&1 &
-  pid=$!
-}
-# How many partitions the process with this log has taken over last.
-holds() { jq -rR 'fromjson? | select(.decision == "Assigned") | .partitions' "$dir/log/$1.log" | tail -n 1; }
-shared() { [ "$(holds "$1")" = 2 ] && [ "$(holds "second_$1")" = 2 ]; }
-holds_all() { [ "$(holds "$1")" = 4 ]; }
+source "$e2e/members.bash"
+readonly models=(plain claims final bf16) batches=50 rows=8 # on 4 partitions
 
 stream() {
   local model
@@ -56,7 +35,6 @@ published() {
 }
 
 begin
-group_members=()
 say "quiet, by fixed lists"
 begin_stack
 stream 0
@@ -64,19 +42,17 @@ submitted_all
 until_true 60 all_trained
 quiet=$(hashes)
 
-group_members=("${members[@]}")
+as_members=true
 say "as members of groups"
 begin_stack
 second ingest
-ingest=$pid
-second validate "--store=$store"
-validate=$pid
-until_true 60 shared ingest
-until_true 60 shared validate
+second validate
+until_true 60 share ingest
+until_true 60 share validate
 stream 5
 until_true 60 passed millrace.batches.validated.v1 60
-say "  kill -9 ingest ($ingest) and validate ($validate)"
-kill -9 "$ingest" "$validate"
+say "  kill -9 ingest (${second_pid[ingest]}) and validate (${second_pid[validate]})"
+kill -9 "${second_pid[ingest]}" "${second_pid[validate]}"
 submitted_all
 until_true 60 holds_all ingest
 until_true 60 holds_all validate
