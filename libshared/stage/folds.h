@@ -9,24 +9,24 @@
  *
  * Why it is right:
  *
- * - A lane's state holds every output up to its mark, and the fold never takes an output of an origin twice. So an
- * offset of the mark may be any at or below the first output that some lane's state lacks, and a lane that is newer
- * than the mark does no harm: a snapshot takes its offsets first and its lanes later, one batch after another.
+ * - A lane's state holds every output up to its mark, and the fold takes no output of an origin twice. So an offset of
+ *   the mark may be any at or below the first output that some lane's state lacks, and a lane that is newer than the
+ *   mark does no harm: a snapshot takes its offsets first and its lanes later, batch after batch.
  * - Memory is ahead of the log: it holds outputs that are on their way. A lane is therefore written only when every
  *   record that had a verdict when its state was taken is resolved (the barrier). Otherwise a crash could lose an
- * output and keep its mark.
- * - The offset of an output topic moves over this stage's own acknowledged outputs alone, as long as they follow each
- *   other without a gap. In a gap stands another owner's record, which memory does not hold: from then on nothing is
- *   cached until the next assignment, whose fold reads it (FoldCacheHalted). Dead letters come from all stages; there
- * the offset is behind the last own one. Two owners at once may both judge a record anyway.
+ *   output and keep its mark.
+ * - The offset of an output topic moves over this stage's own acknowledged outputs alone, while they follow each other
+ *   without a gap. In a gap stands another owner's record, which memory does not hold: from then on nothing is cached
+ *   until the next assignment, whose fold reads it (FoldCacheHalted). Dead letters come from several stages; there the
+ *   offset is behind the last own one. (Two owners at once may both judge a record anyway.)
  * - An owner that was frozen may write late, over what a later owner wrote. So each assignment is an epoch of its own,
- * a random number: a mark counts only with all the lanes of its epoch that it knows of, and their number stands in it.
- * The first snapshot of an epoch writes every lane, into the slot (a part of the key) that the epoch before does not
- * use: that one is whole until the new mark is there. The parts of a large state take turns in the same way.
+ *   a random number: a mark counts only with all the lanes of its epoch that it knows of, and says how many they are.
+ *   The first snapshot of an epoch writes every lane, into the slot (a part of the key) that the epoch before does not
+ *   use: that one is whole until the new mark is there. The parts of a large state take turns in the same way.
  *
  * What it costs. A snapshot begins after --fold-every records, or FOLD_BYTES, and not before the outputs since the last
- * one are env.fold_share times as large as what is to be written: so it is never more than a fraction of the output. It
- * is serialised FOLD_BATCH_BYTES at a time (one lane more at most), and nothing waits for it.
+ * one are env.fold_share times as large as what is to be written: so it is never more than a fraction of them. It is
+ * serialised FOLD_BATCH_BYTES at a time (one lane more at most), and nothing waits for it.
  */
 #ifndef MR_FOLDS_H
 #define MR_FOLDS_H
