@@ -3,7 +3,6 @@
 # both followers print alike.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
-source "$root/tools/dev/lib/packages.bash"
 python=$root/examples/python
 export PYTHONPATH=$venv/generated
 
