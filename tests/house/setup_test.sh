@@ -84,6 +84,14 @@ setup '' --for=kafka
 [ "$status" -eq 69 ] && grep -q 'install --no-install-recommends maven$' <<<"$output" ||
   fail "Kafka does not ask for Maven ($status): $output"
 
+# Nor what an S3 server needs.
+machine radosgw
+setup '' --for=build
+! grep -q radosgw <<<"$output" || fail "the build asks for an S3 server: $output"
+setup '' --for=s3
+[ "$status" -eq 69 ] && grep -q 'install --no-install-recommends radosgw$' <<<"$output" ||
+  fail "S3 does not ask for its server ($status): $output"
+
 setup '' --frobnicate
 [ "$status" -eq 64 ] || fail "an unknown option exits $status, not 64"
 

@@ -5,6 +5,7 @@
 #   --for=build    only what the build, the demo and the embedded stack need
 #   --for=test     that, and what the tests need
 #   --for=kafka    that of the build, and what Apache Kafka needs (./dev kafka)
+#   --for=s3       that of the build, and what a real S3 server needs (./dev rgw)
 #   --for=all      everything (the default)
 #
 # Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need
@@ -20,7 +21,7 @@ purpose=all
 for argument in "$@"; do
   case $argument in
     --yes) yes=true ;;
-    --for=build | --for=test | --for=kafka | --for=all) purpose=${argument#--for=} ;;
+    --for=build | --for=test | --for=kafka | --for=s3 | --for=all) purpose=${argument#--for=} ;;
     *) die "$EXIT_USAGE" "unknown option '$argument'" ;;
   esac
 done

@@ -4,7 +4,7 @@
 readonly -a packages_for_build=(
   build-essential cmake ninja-build pkg-config
   librdkafka-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
-  libcurl4-openssl-dev libssl-dev libjansson-dev libhiredis-dev libmicrohttpd-dev librandom123-dev
+  libcurl4-openssl-dev libexpat1-dev libssl-dev libjansson-dev libhiredis-dev libmicrohttpd-dev librandom123-dev
   redis-server jq
 )
 # To run every test under every preset, and the checks of style and schemas.
@@ -14,6 +14,8 @@ readonly -a packages_for_tests=(
 )
 # To run Apache Kafka. The jars come by Maven: kafka.bash.
 readonly -a packages_for_kafka=(openjdk-17-jre-headless maven kcat openssl)
+# To run Ceph's RADOS Gateway, a real S3 server: rgw.bash.
+readonly -a packages_for_s3=(ceph-mon ceph-osd radosgw ceph-common curl openssl)
 
 # The buf that lints the schemas, from npm, under build/npm.
 readonly buf_package=@bufbuild/buf@1.75.0
@@ -37,7 +39,7 @@ installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# missing_packages build|test|kafka|all: one a line; what the build needs is in each.
+# missing_packages build|test|kafka|s3|all: one a line; what the build needs is in each.
 missing_packages() {
   local -a wanted=("${packages_for_build[@]}")
   case $1 in
@@ -46,13 +48,16 @@ missing_packages() {
   case $1 in
     kafka | all) wanted+=("${packages_for_kafka[@]}") ;;
   esac
+  case $1 in
+    s3 | all) wanted+=("${packages_for_s3[@]}") ;;
+  esac
   local package
   for package in "${wanted[@]}"; do
     installed "$package" || printf '%s\n' "$package"
   done
 }
 
-# ensure_packages build|test|kafka: runs setup when, and only when, something is missing.
+# ensure_packages build|test|kafka|s3: runs setup when, and only when, something is missing.
 ensure_packages() {
   local -a answer=()
   # Whoever started this verb wants it to run; without a terminal there is nobody to ask, so setup only says.
