@@ -171,7 +171,8 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
-static struct mr_error check_value(const struct mr_option *row, const char *text)
+/* `label` is what the user knows the option by. */
+static struct mr_error check_value(const struct mr_option *row, const char *label, const char *text)
 {
     uint64_t count = 0;
     switch (row->kind) {
@@ -182,20 +183,19 @@ static struct mr_error check_value(const struct mr_option *row, const char *text
             return mr_ok();
         }
         return mr_error_make(MR_ERROR_REJECT, "bad_value", 0,
-                             "--%s: expected a whole number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", row->name,
-                             row->min, row->max, text);
+                             "%s: expected a whole number from %" PRIu64 " to %" PRIu64 ", not \"%s\"", label, row->min,
+                             row->max, text);
     case MR_OPTION_FLAG:
         if (is_choice("true|false", text)) {
             return mr_ok();
         }
-        return mr_error_make(MR_ERROR_REJECT, "bad_value", 0, "--%s: expected true or false, not \"%s\"", row->name,
-                             text);
+        return mr_error_make(MR_ERROR_REJECT, "bad_value", 0, "%s: expected true or false, not \"%s\"", label, text);
     case MR_OPTION_CHOICE:
         if (is_choice(row->choices, text)) {
             return mr_ok();
         }
-        return mr_error_make(MR_ERROR_REJECT, "bad_value", 0, "--%s: expected one of %s, not \"%s\"", row->name,
-                             row->choices, text);
+        return mr_error_make(MR_ERROR_REJECT, "bad_value", 0, "%s: expected one of %s, not \"%s\"", label, row->choices,
+                             text);
     }
     mr_unreachable(__func__);
 }
@@ -226,8 +226,14 @@ static struct mr_error load_rows(const struct mr_option_table *table, void *conf
                                  const char **texts)
 {
     for (size_t i = 0; i < table->count; i++) {
+        char label[MR_OPTION_VARIABLE_SIZE];
         MR_TRY(resolve(&table->rows[i], argc, argv, &texts[i]));
-        MR_TRY(check_value(&table->rows[i], texts[i]));
+        if (argv == NULL) {
+            mr_option_variable(table->rows[i].name, "", label);
+        } else {
+            (void)snprintf(label, sizeof label, "--%s", table->rows[i].name);
+        }
+        MR_TRY(check_value(&table->rows[i], label, texts[i]));
     }
     for (size_t i = 0; i < table->count; i++) {
         store(&table->rows[i], config, texts[i]);
@@ -256,4 +262,9 @@ struct mr_error mr_config_load(const struct mr_option_table *table, void *config
         *ret_rest_count = rest;
     }
     return mr_ok();
+}
+
+struct mr_error mr_config_environment(const struct mr_option_table *table, void *config)
+{
+    return mr_config_load(table, config, 0, NULL, NULL, 0, NULL);
 }

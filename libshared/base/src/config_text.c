@@ -102,3 +102,21 @@ void mr_config_markdown(const struct mr_option_table *table, FILE *out)
         (void)fprintf(out, " | %s |\n", row->help);
     }
 }
+
+void mr_config_environment_markdown(const struct mr_option_table *table, FILE *out)
+{
+    (void)fprintf(out,
+                  "## %s\n\n%s\n\n| environment | value | default | meaning |\n"
+                  "| --- | --- | --- | --- |\n",
+                  table->program, table->summary);
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mr_option *row = &table->rows[i];
+        char variable[MR_OPTION_VARIABLE_SIZE];
+        mr_option_variable(row->name, "", variable);
+        (void)fprintf(out, "| `%s` | ", variable);
+        print_expected(row, " \\| ", out);
+        (void)fputs(" | ", out);
+        print_default(row, "`", out);
+        (void)fprintf(out, " | %s |\n", row->help);
+    }
+}

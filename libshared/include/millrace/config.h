@@ -43,6 +43,9 @@ struct mr_option_table {
 MR_MUST_USE struct mr_error mr_config_load(const struct mr_option_table *table, void *config, int argc,
                                            char *const argv[], const char **ret_rest, size_t rest_max,
                                            size_t *ret_rest_count);
+/* For a table whose options are set by the environment alone; errors name the variable. */
+MR_MUST_USE struct mr_error mr_config_environment(const struct mr_option_table *table, void *config);
+void mr_config_environment_markdown(const struct mr_option_table *table, FILE *out);
 void mr_config_help(const struct mr_option_table *table, FILE *out);
 /* The same table as a section of docs/configuration.md. */
 void mr_config_markdown(const struct mr_option_table *table, FILE *out);
