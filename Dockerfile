@@ -17,7 +17,7 @@ RUN ./dev build
 FROM debian:12-slim AS runtime
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates libjansson4 libprotobuf-c1 librdkafka1 libssl3 \
+        ca-certificates libcurl4 libexpat1 libjansson4 libprotobuf-c1 librdkafka1 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin millrace \
     && install -d -o millrace -g millrace /store /run/millrace

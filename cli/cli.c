@@ -1,6 +1,8 @@
 /* From a command line to a verb. */
 #include "cli.h"
 
+#include "millrace/store.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +62,8 @@ static void help_markdown(FILE *out)
         (void)fputs(i > 0 ? "\n" : "", out);
         mr_config_markdown(cli_verbs[i]->options, out);
     }
+    (void)fputs("\n", out);
+    mr_config_environment_markdown(&mr_store_s3_settings, out);
 }
 
 static void verb_help(const struct cli_verb *verb, FILE *out)

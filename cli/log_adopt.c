@@ -22,7 +22,7 @@ struct adopt_config {
 #define TYPE struct adopt_config
 static const struct mr_option rows[] = {
     CLI_ROWS_BROKERS(TYPE),
-    CLI_ROW_TEXT(TYPE, "store", store, NULL, "Object store: file:///dir."),
+    CLI_ROW_TEXT(TYPE, "store", store, NULL, "Object store: file:///dir or s3://bucket/prefix."),
     CLI_ROW_TEXT(TYPE, "model", model, NULL, "The model that LogDiscontinuity names."),
 };
 static const struct mr_option_table table = {

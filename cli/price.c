@@ -17,7 +17,7 @@ struct price_config {
 };
 #define TYPE struct price_config
 static const struct mr_option rows[] = {
-    CLI_ROW_TEXT(TYPE, "store", store, NULL, "Object store: file:///dir."),
+    CLI_ROW_TEXT(TYPE, "store", store, NULL, "Object store: file:///dir or s3://bucket/prefix."),
     CLI_ROW_TEXT(TYPE, "model", model, NULL, "Model id."),
     CLI_ROW_TEXT(TYPE, "version", version, "head", "head, a counter, or a version id."),
     CLI_ROW_TEXT(TYPE, "contracts", contracts, "", "CSV with the header X0,K,T,r,d,v; - is standard input."),

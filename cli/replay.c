@@ -16,7 +16,7 @@ struct replay_config {
 #define TYPE struct replay_config
 static const struct mr_option rows[] = {
     CLI_ROWS_BROKERS(TYPE),
-    CLI_ROW_TEXT(TYPE, "store", store, NULL, "Object store: file:///dir."),
+    CLI_ROW_TEXT(TYPE, "store", store, NULL, "Object store: file:///dir or s3://bucket/prefix."),
     CLI_ROW_TEXT(TYPE, "model", model, NULL, "Model id."),
     CLI_ROW_TEXT(TYPE, "version", version, "head", "head, a counter, or a version id."),
     CLI_ROW(TYPE, "from", from, MR_OPTION_CHOICE, "parent", 0, 0, "parent|genesis",

@@ -12,8 +12,9 @@ struct store_config {
 };
 #define TYPE struct store_config
 
-#define STORE_ROWS                                                                                   \
-    CLI_ROW_TEXT(TYPE, "store", store, "", "Object store, unless it is the argument: file:///dir."), \
+#define STORE_ROWS                                                                               \
+    CLI_ROW_TEXT(TYPE, "store", store, "",                                                       \
+                 "Object store, unless it is the argument: file:///dir or s3://bucket/prefix."), \
         CLI_ROW_TEXT(TYPE, "model", model, NULL, "Model id."), CLI_ROW_FORMAT(TYPE)
 
 static const struct mr_option list_rows[] = {STORE_ROWS};
@@ -33,7 +34,8 @@ static struct mr_error open_store(const struct store_config *config, const struc
 {
     const char *uri = rest->count > 0 ? rest->words[0] : config->store;
     if (uri[0] == '\0') {
-        return mr_error_make(MR_ERROR_REJECT, "missing_option", 0, "which store? Give its URI: file:///dir");
+        return mr_error_make(MR_ERROR_REJECT, "missing_option", 0,
+                             "which store? Give its URI: file:///dir or s3://bucket/prefix");
     }
     if (!mr_id_valid(mr_bytes_of_text(config->model))) {
         return mr_error_make(MR_ERROR_REJECT, "bad_id", 0, "--model: expected 1 to 63 of a-z 0-9 . _ -");

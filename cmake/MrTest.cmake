@@ -1,15 +1,16 @@
-# mr_add_test(<name> LABEL <label> SOURCES ... LIBS ... [TIMEOUT <s>]): a Check program; labels say what a test needs.
+# mr_add_test(<name> LABEL <label> SOURCES ... LIBS ... [TIMEOUT <s>] [UNDER <command>]): a Check program; labels say
+# what a test needs. UNDER starts it, and what it needs.
 if(BUILD_TESTING)
   pkg_check_modules(CHECK REQUIRED IMPORTED_TARGET check)
 endif()
 function(mr_add_test name)
-  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL;TIMEOUT;UNDER" "SOURCES;LIBS" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
   add_executable(test_${name} ${ARG_SOURCES})
   set_target_properties(test_${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   target_link_libraries(test_${name} PRIVATE ${ARG_LIBS} mr_test_support PkgConfig::CHECK mr_options)
-  add_test(NAME ${ARG_LABEL}.${name} COMMAND test_${name})
+  add_test(NAME ${ARG_LABEL}.${name} COMMAND ${ARG_UNDER} $<TARGET_FILE:test_${name}>)
   set_tests_properties(${ARG_LABEL}.${name} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT})
 endfunction()

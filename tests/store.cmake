@@ -1,3 +1,13 @@
-mr_add_test(store_file LABEL unit SOURCES unit/store_file_test.c LIBS mr_store)
-mr_add_test(store_race LABEL integration SOURCES unit/store_race_test.c LIBS mr_store)
+mr_add_test(store_file LABEL unit SOURCES unit/store_file_test.c support/store_conformance.c LIBS mr_store)
+mr_add_test(store_race LABEL integration SOURCES unit/store_race_test.c support/store_races.c LIBS mr_store)
 mr_add_test(versions LABEL unit SOURCES unit/versions_test.c support/memory_store.c LIBS mr_store m)
+mr_add_test(s3_outcome LABEL unit SOURCES unit/s3_outcome_test.c LIBS mr_store)
+mr_add_test(s3_sign LABEL unit SOURCES unit/s3_sign_test.c LIBS mr_store)
+mr_add_test(s3_text LABEL unit SOURCES unit/s3_text_test.c LIBS mr_store)
+mr_add_test(s3_xml LABEL unit SOURCES unit/s3_xml_test.c LIBS mr_store)
+mr_add_test(s3_settings LABEL unit SOURCES unit/s3_settings_test.c LIBS mr_store)
+mr_add_test(s3_faults LABEL integration SOURCES integration/s3_faults_test.c support/fault_server.c LIBS mr_store)
+# On Ceph's RADOS Gateway, from Debian: each test starts its own.
+mr_add_test(s3_store LABEL s3 SOURCES s3/s3_store_test.c support/store_conformance.c support/store_races.c
+  support/fault_server.c LIBS mr_store
+  TIMEOUT 600 UNDER ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh)

@@ -91,16 +91,20 @@ bool mr_file_uri_path(const char *uri, char ret_path[MR_FILE_PATH_SIZE])
 
 struct mr_error mr_store_open(const char *uri, struct mr_store **ret_store)
 {
-    static const char file[] = "file://";
+    static const char file[] = "file://", s3[] = "s3://";
     const char *scheme_end = uri == NULL ? NULL : strstr(uri, "://");
     if (scheme_end == NULL) {
-        return mr_error_make(MR_ERROR_REJECT, "bad_uri", 0, "store \"%s\" is not a URI: give file:///absolute/path",
+        return mr_error_make(MR_ERROR_REJECT, "bad_uri", 0,
+                             "store \"%s\" is not a URI: give file:///absolute/path or s3://bucket/prefix",
                              uri == NULL ? "" : uri);
+    }
+    if (strncmp(uri, s3, sizeof s3 - 1) == 0) {
+        return mr_s3_store_open(uri, ret_store);
     }
     if (strncmp(uri, file, sizeof file - 1) != 0) {
         return mr_error_make(MR_ERROR_REJECT, "unsupported_scheme", 0,
-                             "store \"%s\": scheme \"%.*s\" is not built in; this build has file:///absolute/path", uri,
-                             (int)(scheme_end - uri), uri);
+                             "store \"%s\": there is no scheme \"%.*s\": file:///absolute/path or s3://bucket/prefix",
+                             uri, (int)(scheme_end - uri), uri);
     }
     char path[MR_FILE_PATH_SIZE];
     if (!mr_file_uri_path(uri, path)) {

@@ -16,5 +16,7 @@ MR_MUST_USE struct mr_store_result mr_store_answer(enum mr_store_outcome outcome
 
 /* file:///dir, the path decoded. */
 MR_MUST_USE struct mr_error mr_file_store_open(const char *path, struct mr_store **ret_store);
+/* s3://bucket/prefix, as it was given. */
+MR_MUST_USE struct mr_error mr_s3_store_open(const char *uri, struct mr_store **ret_store);
 
 #endif

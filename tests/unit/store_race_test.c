@@ -6,16 +6,16 @@
 #include "check_main.h"
 #include "millrace/store.h"
 #include "prng.h"
+#include "store_races.h"
 #include "store_scratch.h"
 
 #include <dirent.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { PROCESSES = 8, ROUNDS = 40, SWAPS = 25, KILLS = 30, BODY_SIZE = 1 << 16 };
+enum { KILLS = 30, BODY_SIZE = 1 << 16 };
 
 static struct scratch scratch;
 
@@ -29,127 +29,13 @@ static struct mr_store *open_store(void)
 static void setup(void)
 {
     scratch = scratch_make();
+    (void)snprintf(races_uri, sizeof races_uri, "%s", scratch.uri);
 }
 
 static void teardown(void)
 {
     scratch_drop(&scratch);
 }
-
-/* Anonymous memory that children share with the test. */
-static void *shared_memory(size_t size)
-{
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(memory, MAP_FAILED);
-    return memory;
-}
-
-static void wait_all(const pid_t *children)
-{
-    for (int i = 0; i < PROCESSES; i++) {
-        int status = 0;
-        ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
-        ck_assert(WIFEXITED(status));
-        ck_assert_int_eq(WEXITSTATUS(status), 0);
-    }
-}
-
-static int create_rounds(uint32_t me, uint32_t (*wins)[PROCESSES])
-{
-    struct mr_store *store = open_store();
-    bool good = store != NULL;
-    for (int round = 0; good && round < ROUNDS; round++) {
-        char key[32], body[32];
-        (void)snprintf(key, sizeof key, "race/%d", round);
-        (void)snprintf(body, sizeof body, "writer %u", me);
-        const struct mr_store_result got =
-            mr_store_put(store, key, mr_bytes_of_text(body), (struct mr_store_condition){.kind = MR_STORE_IF_ABSENT});
-        wins[round][me] = got.outcome == MR_STORE_DONE;
-        good = got.outcome == MR_STORE_DONE || got.outcome == MR_STORE_PRECONDITION_FAILED;
-    }
-    mr_store_close(store);
-    return good ? 0 : 1;
-}
-
-START_TEST(create_has_one_winner)
-{
-    uint32_t(*wins)[PROCESSES] = shared_memory(sizeof(uint32_t[ROUNDS][PROCESSES]));
-    pid_t children[PROCESSES];
-    for (uint32_t i = 0; i < PROCESSES; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            _exit(create_rounds(i, wins));
-        }
-    }
-    wait_all(children);
-    struct mr_store *store = open_store();
-    for (int round = 0; round < ROUNDS; round++) {
-        uint32_t winners = 0, winner = 0;
-        for (uint32_t i = 0; i < PROCESSES; i++) {
-            winners += wins[round][i];
-            winner = wins[round][i] != 0 ? i : winner;
-        }
-        ck_assert_uint_eq(winners, 1);
-        char key[32], body[32];
-        struct mr_buffer got = {0};
-        (void)snprintf(key, sizeof key, "race/%d", round);
-        (void)snprintf(body, sizeof body, "writer %u", winner);
-        ck_assert_int_eq(mr_store_get(store, key, &got).outcome, MR_STORE_DONE);
-        ck_assert(mr_bytes_equal(mr_buffer_view(&got), mr_bytes_of_text(body)));
-        mr_buffer_deinit(&got);
-    }
-    mr_store_close(store);
-}
-END_TEST
-
-/* A counter that every process raises SWAPS times by compare-and-swap: no raise is lost. */
-static int swap_rounds(uint32_t me)
-{
-    struct mr_store *store = open_store();
-    for (uint32_t done = 0; store != NULL && done < SWAPS;) {
-        struct mr_buffer old = {0};
-        char text[64] = "", next[64];
-        const struct mr_store_result got = mr_store_get(store, "counter", &old);
-        if (got.outcome != MR_STORE_DONE) {
-            return 1;
-        }
-        memcpy(text, old.data, old.size < sizeof text - 1 ? old.size : sizeof text - 1);
-        mr_buffer_deinit(&old);
-        (void)snprintf(next, sizeof next, "%ld writer %u", strtol(text, NULL, 10) + 1, me);
-        const struct mr_store_condition same = {.kind = MR_STORE_IF_MATCH, .etag = got.etag};
-        const struct mr_store_result put = mr_store_put(store, "counter", mr_bytes_of_text(next), same);
-        if (put.outcome != MR_STORE_DONE && put.outcome != MR_STORE_PRECONDITION_FAILED) {
-            return 1;
-        }
-        done += put.outcome == MR_STORE_DONE;
-    }
-    mr_store_close(store);
-    return store == NULL;
-}
-
-START_TEST(swaps_lose_nothing)
-{
-    pid_t children[PROCESSES];
-    struct mr_store *store = open_store();
-    struct mr_buffer body = {0};
-    ck_assert_int_eq(
-        mr_store_put(store, "counter", mr_bytes_of_text("0"), (struct mr_store_condition){.kind = MR_STORE_ALWAYS})
-            .outcome,
-        MR_STORE_DONE);
-    for (uint32_t i = 0; i < PROCESSES; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            _exit(swap_rounds(i));
-        }
-    }
-    wait_all(children);
-    ck_assert_int_eq(mr_store_get(store, "counter", &body).outcome, MR_STORE_DONE);
-    ck_assert(!mr_failed(mr_buffer_append(&body, "", 1)));
-    ck_assert_int_eq(strtol((const char *)body.data, NULL, 10), PROCESSES * SWAPS);
-    mr_buffer_deinit(&body);
-    mr_store_close(store);
-}
-END_TEST
 
 /* Writes the same object for ever, each time with one repeated byte, and tells of each acknowledgement. */
 static void write_for_ever(int acknowledged)
@@ -242,8 +128,7 @@ static void add(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
-    tcase_add_test(tcase, create_has_one_winner);
-    tcase_add_test(tcase, swaps_lose_nothing);
+    store_races_add(tcase);
     tcase_add_test(tcase, kill_tears_nothing);
 }
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # ./dev test                builds and runs the tests; the last line is 'N passed, N failed'
 #
-#   --label L      only the tests with this label: unit, property, integration, e2e, schema, style, ...
+#   --label L      only the tests with this label: unit, property, integration, s3, e2e, schema, style, ...
 #   --quick        only those that start no server: unit, property, compute, schema, style, deploy
 #   --offline      without those on Apache Kafka, which comes from Maven Central; it names what it left out
 #   --preset NAME  gcc (the default), clang, asan or tsan; or all: gcc, clang, asan and tsan in turn
 #
-# gcc runs everything. The others leave out what a compiler does not change: style, schema, and e2e. The tsan preset
-# runs what has threads of its own; integration is not in it, because ThreadSanitizer cannot run librdkafka.
+# gcc runs everything. The others leave out what a compiler does not change: style, schema, e2e, and but for asan s3.
+# The tsan preset runs what has threads of its own; integration is not in it, because ThreadSanitizer cannot run
+# librdkafka.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/packages.bash"
@@ -16,6 +17,7 @@ help_if_asked "$@"
 presets=(gcc)
 selection=()
 kafka=true
+s3=true
 offline=false
 while [ $# -gt 0 ]; do
   case $1 in
@@ -27,6 +29,7 @@ while [ $# -gt 0 ]; do
     --quick)
       selection=(-L '^(unit|property|compute|schema|style|deploy)$')
       kafka=false
+      s3=false
       shift
       ;;
     --offline)
@@ -48,6 +51,7 @@ while [ $# -gt 0 ]; do
 done
 ensure_packages test
 if $kafka; then ensure_packages kafka; fi
+if $s3; then ensure_packages s3; fi
 
 passed=0 failed=0 skipped=0
 # count PRESET: adds what CTest's report says; a broken or absent report counts as a failure.

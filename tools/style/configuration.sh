@@ -10,7 +10,8 @@ generate() {
 
 Generated from the programs' option tables by `./dev docs`; a test compares them. A value comes from `--name=value`,
 else from the environment, else from the default; one that is `required` has none. Every program, and every verb of
-`millrace`, prints the same with `--help`.
+`millrace`, prints the same with `--help`. The settings of [S3 stores](#s3-stores) come from the
+environment alone.
 HEAD
   local program
   for program in "$@"; do

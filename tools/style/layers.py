@@ -40,6 +40,8 @@ LIBRARIES = {
     "librdkafka/": ("libshared/kafka", "tools/devbroker", "examples", "tests"),
     "microhttpd.h": ("libshared/base", "tests"),
     "hiredis/": ("services/publish", "cli", "tests"),
+    "curl/": ("libshared/store", "tests"),
+    "expat.h": ("libshared/store", "tests"),
     "Random123/": ("libshared/model", "libshared/include/millrace/profile.h", "services/train", "tests"),
 }
 GENERATED = re.compile(r"millrace/\w+/v\d+/\w+\.pb-c\.h$")

@@ -5,19 +5,24 @@
  * a failure. Keys: '/'-separated parts of 1 to 255 bytes of A-Z a-z 0-9 . _ : -, none of them "." or "..", at most 32
  * parts and 1,024 bytes. A key that no object can have is DENIED with native EINVAL. file:/// keeps folders for parts
  * (so no object below an object: DENIED), and ".millrace" for itself; it needs a local file system.
+ *
+ * ETags are of the content, so IF_MATCH cannot see ABA: an object that is what it was before has the ETag that it had
+ * before. Whoever swaps an object puts something into each body that no other has (head.json: the commit id).
  */
 #ifndef MR_STORE_H
 #define MR_STORE_H
 
 #include "millrace/base.h"
+#include "millrace/config.h"
 
 enum mr_store_outcome {
     MR_STORE_DONE = 1,
     MR_STORE_MISSING,             /* no such key (on If-Match too) */
-    MR_STORE_PRECONDITION_FAILED, /* 412: the condition did not hold */
+    MR_STORE_PRECONDITION_FAILED, /* 412: the condition did not hold when it was looked at. Behind a proxy that sends
+                                     requests twice it may be our own write that it met: rule C6 reads back */
     MR_STORE_CONFLICT, /* 409: another write was in progress; nothing is known but that this one did not apply */
     MR_STORE_DENIED,
-    MR_STORE_THROTTLED,
+    MR_STORE_THROTTLED,   /* asked to come back later, and did nothing */
     MR_STORE_UNAVAILABLE, /* a read that failed, or a write that certainly did not apply: connect refused, disk full
                              before the rename; `detail` says which step */
     MR_STORE_UNKNOWN,     /* a write that may or may not have been applied */
@@ -32,8 +37,9 @@ struct mr_etag {
 
 struct mr_store_result {
     enum mr_store_outcome outcome;
-    int64_t native;      /* errno or HTTP status */
-    struct mr_etag etag; /* of head, put and a get of the whole object, when DONE */
+    int64_t native;      /* errno or HTTP status; where no whole reply came, libcurl's code below zero */
+    struct mr_etag etag; /* of head, put and a get of the whole object, when DONE; empty where a put without condition
+                            was sent in parts and the server did not tell it */
     uint64_t size;       /* of the whole object; of get and head */
     char detail[MR_ERROR_DETAIL_MAX];
 };
@@ -84,8 +90,11 @@ enum { MR_FILE_PATH_SIZE = 4096 };
 /* The path of file:///absolute/path, with its %XX decoded. False: it is no such URI, or too long. */
 MR_MUST_USE bool mr_file_uri_path(const char *uri, char ret_path[MR_FILE_PATH_SIZE]);
 /* By URI; REJECT "bad_uri" or "unsupported_scheme", UNAVAILABLE-like failures are TRANSIENT. file:/// creates the
- * directory. */
+ * directory. s3:// asks no server yet; it takes its settings and credentials from the environment: REJECT
+ * "bad_setting", "no_credentials" or "bad_credentials". */
 MR_MUST_USE struct mr_error mr_store_open(const char *uri, struct mr_store **ret_store);
+/* The settings of s3://, for the documentation. */
+extern const struct mr_option_table mr_store_s3_settings;
 /* The short form of `store doctor`: create-if-absent twice, compare-and-swap with a right and a stale ETag, read-after-
  * write, under <prefix>/.doctor/. FATAL "dishonest_store" names what is broken; TRANSIENT when it could not tell. */
 MR_MUST_USE struct mr_error mr_store_probe(struct mr_store *store);
