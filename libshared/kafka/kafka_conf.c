@@ -94,8 +94,19 @@ static struct mr_error set_common(rd_kafka_conf_t *conf, const struct mr_log_kaf
     MR_TRY(set(conf, "bootstrap.servers", config->brokers));
     MR_TRY(set(conf, "client.id", config->client_id));
     MR_TRY(set(conf, "socket.nagle.disable", "true"));
+    /* How long a broker may take to answer until it is down. Produce requests have request.timeout.ms, which is longer.
+     */
+    MR_TRY(set(conf, "socket.timeout.ms", "10000"));
     MR_TRY(set(conf, "reconnect.backoff.ms", "50"));
     return set(conf, "reconnect.backoff.max.ms", "1000");
+}
+
+/* Whether two requests under way are one too many. The development broker does not enforce idempotence: it could write
+ * them in the wrong order. librdkafka before 2.3 gives up for good when a broker goes while several are under way and
+ * the first of them was not written ("rewound sequence number", librdkafka's pull request 4438). */
+static bool needs_one_request(const struct mr_log_kafka_config *config)
+{
+    return config->development_broker || rd_kafka_version() < 0x02030000;
 }
 
 static struct mr_error set_producer(rd_kafka_conf_t *conf, const struct mr_log_kafka_config *config)
@@ -104,8 +115,7 @@ static struct mr_error set_producer(rd_kafka_conf_t *conf, const struct mr_log_k
     MR_TRY(set(conf, "enable.gapless.guarantee", "true"));
     MR_TRY(set(conf, "message.timeout.ms", "0"));
     MR_TRY(set(conf, "partitioner", "murmur2_random"));
-    if (config->development_broker) {
-        /* It does not enforce idempotence: two requests in flight could be written in the wrong order. */
+    if (needs_one_request(config)) {
         MR_TRY(set(conf, "max.in.flight.requests.per.connection", "1"));
     }
     return set_count(conf, "linger.ms", config->linger_ms);
