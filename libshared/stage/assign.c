@@ -143,9 +143,61 @@ static struct mr_error fold_topic(struct fold *fold, const char *topic,
     return mr_ok();
 }
 
+/* Whether the topics, or the cache for them, still hold all that this stage wrote there. */
+static struct mr_error is_whole(const struct fold *fold, bool *ret_whole, char detail[MR_ERROR_DETAIL_MAX])
+{
+    const struct mr_stage *const stage = fold->stage;
+    struct mr_log *const log = stage->env.log;
+    *ret_whole = true;
+    for (size_t i = 0; i < stage->spec.output_count; i++) {
+        const char *const topic = stage->spec.outputs[i];
+        uint64_t low, high;
+        if (!mr_stage_folds_topic(stage, topic)) {
+            continue;
+        }
+        MR_TRY(log->ops->watermarks(log, topic, fold->partition, &low, &high));
+        if (low > mr_folds_next(mr_folds_topic(fold->cache, topic))) {
+            *ret_whole = false;
+            (void)snprintf(detail, MR_ERROR_DETAIL_MAX,
+                           "%s partition %" PRIu32 " begins at %" PRIu64 ", and what %s knew stood before it", topic,
+                           fold->partition, low, stage->spec.name);
+        }
+    }
+    return mr_ok();
+}
+
+/* A stage that may reject needs all of its memory: with a part of it, it would reject what is good. Without any, the
+ * next record of a model names one that is not known, and the input is read again from the model's first; at the entry
+ * nothing is named. The others need no more than the marks that are left. */
+static struct mr_error may_fold(const struct fold *fold, bool *ret_may)
+{
+    struct mr_stage *const stage = fold->stage;
+    char detail[MR_ERROR_DETAIL_MAX] = "";
+    *ret_may = true;
+    if (stage->spec.retry_topic == NULL) {
+        return mr_ok();
+    }
+    MR_TRY(is_whole(fold, ret_may, detail));
+    if (*ret_may) {
+        return mr_ok();
+    }
+    if (stage->spec.inputs[0].entry) {
+        return mr_error_make(MR_ERROR_REJECT, "offset_gone", 0, "%s", detail);
+    }
+    MR_TRACE(stage->env.trace, MR_TRACE_WARN, "FoldIncomplete", mr_count("partition", fold->partition),
+             mr_text("detail", detail));
+    mr_stage_count(stage, "FoldIncomplete");
+    return mr_ok();
+}
+
 static struct mr_error fold_all(struct mr_stage *stage, uint32_t index)
 {
     struct fold fold = {.stage = stage, .partition = index, .cache = mr_folds_find(stage, index)};
+    bool may = true;
+    MR_TRY(may_fold(&fold, &may));
+    if (!may) {
+        return mr_folds_pass(stage, fold.cache);
+    }
     for (size_t i = 0; i < stage->spec.output_count; i++) {
         if (mr_stage_folds_topic(stage, stage->spec.outputs[i])) {
             MR_TRY(fold_topic(&fold, stage->spec.outputs[i], fold_output));
@@ -164,6 +216,24 @@ static struct mr_error partition_new(struct mr_stage *stage, uint32_t input, uin
     partition->index = index;
     partition->next = stage->partitions;
     stage->partitions = partition;
+    return mr_ok();
+}
+
+/* The entry's offsets are the origins: one beyond the end is of another log, in which new records would look like
+ * duplicates (rule O1). */
+static struct mr_error check_origins(const struct mr_stage *stage, uint32_t input, uint32_t index, uint64_t high)
+{
+    for (size_t i = 0; i < MR_LANE_BUCKETS; i++) {
+        for (const struct lane *lane = stage->lanes[i]; lane != NULL; lane = lane->hash_next) {
+            if (lane->pub.input == input && lane->pub.partition == index && lane->pub.has_mark &&
+                lane->pub.mark >= high) {
+                return mr_error_make(MR_ERROR_FATAL, "log_discontinuity", 0,
+                                     "%s partition %u ends at %" PRIu64 ", but record %" PRIu64 " of it was handled: "
+                                     "made anew? then all topics have to be, and `millrace log adopt` goes on",
+                                     stage->spec.inputs[input].topic, index, high, lane->pub.mark);
+            }
+        }
+    }
     return mr_ok();
 }
 
@@ -191,6 +261,9 @@ static struct mr_error start_input(struct mr_stage *stage, uint32_t input, uint3
                              "%s partition %u begins at %" PRIu64
                              ", and no offset is committed: records were removed that may not have been read",
                              topic, index, low);
+    }
+    if (stage->spec.inputs[input].entry) {
+        MR_TRY(check_origins(stage, input, index, high));
     }
     struct partition *partition = mr_partition_find(stage, input, index);
     partition->window.position = some ? from : low;

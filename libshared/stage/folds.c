@@ -103,6 +103,16 @@ void mr_folds_reached(struct fold_topic *topic, uint64_t next)
     }
 }
 
+struct mr_error mr_folds_pass(struct mr_stage *stage, struct folds *folds)
+{
+    struct mr_log *const log = stage->env.log;
+    for (size_t i = 0; folds != NULL && i < folds->topic_count; i++) {
+        uint64_t low;
+        MR_TRY(log->ops->watermarks(log, folds->topics[i].topic, folds->partition, &low, &folds->topics[i].next));
+    }
+    return mr_ok();
+}
+
 /* ---- What changes ----------------------------------------------------------------------------------------------- */
 
 void mr_folds_touch(struct lane *lane)

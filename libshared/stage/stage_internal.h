@@ -182,6 +182,8 @@ uint64_t mr_folds_next(const struct fold_topic *topic);
 /* A record was folded; the fold has reached `next`. */
 void mr_folds_folded(struct folds *folds, const struct mr_log_record *record);
 void mr_folds_reached(struct fold_topic *topic, uint64_t next);
+/* Nothing that the topics hold is folded. `folds` may be NULL. */
+struct mr_error mr_folds_pass(struct mr_stage *stage, struct folds *folds);
 /* The lane is another than what is cached of it. */
 void mr_folds_touch(struct lane *lane);
 void mr_folds_sent(struct mr_stage *stage, const struct mr_log_output *output, struct delivery *delivery);

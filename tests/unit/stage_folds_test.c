@@ -538,7 +538,8 @@ START_TEST(a_part_that_is_missing_is_named)
 }
 END_TEST
 
-START_TEST(a_topic_that_lost_its_records_is_folded_from_what_is_left)
+/* What it does not know any more, it would take for what never was. */
+START_TEST(an_entry_that_lost_its_outputs_is_refused)
 {
     rig->fold_every = 4;
     submit_many("a", 4);
@@ -547,11 +548,52 @@ START_TEST(a_topic_that_lost_its_records_is_folded_from_what_is_left)
     run_again();
     submit_many("a", 4);
     run();
-    memory_broker_expire(broker, OUT, 0, 6);
+    memory_broker_expire(broker, OUT, 0, 4); /* all of it is cached */
     run_again();
+    memory_broker_expire(broker, OUT, 0, 6);
+    rig_crash(rig);
+    rig->folded = rig->loaded = 0;
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert(rig->over);
+    ck_assert_int_eq(rig->exit_code, 76);
     ck_assert(was_told("FoldCacheIgnored", "\"reason\":\"expired\""));
-    ck_assert_uint_eq(rig->folded, 2);
-    ck_assert_uint_eq(rig->loaded, 0);
+    ck_assert_uint_eq(rig->folded + rig->loaded, 0);
+}
+END_TEST
+
+/* Of a model whose first record is gone, a part would be folded. */
+START_TEST(behind_the_entry_the_input_is_read_again)
+{
+    uint64_t origins[9];
+    char state[RIG_STATE_SIZE];
+    rig_free(rig);
+    rig = rig_new(broker, "validate", OUT, MR_TOPIC_VALIDATED, MR_TOPIC_RETRIES_VALIDATE);
+    rig->trace_to = fileno(trace);
+    rig->fold_every = _i == 0 ? 4 : 0;
+    for (uint64_t i = 0; i < MR_COUNT_OF(origins); i++) {
+        origins[i] = i;
+        if (i == 8) {
+            memory_broker_expire(broker, MR_TOPIC_VALIDATED, 0, 6);
+            run_again();
+        }
+        rig_stamped(broker, OUT, 0, "a", i, (int64_t)i - 1, "ok");
+        if (i == 3) {
+            run();
+            rig->fold_every = _i == 0 ? 1000 : 0;
+            run_again();
+        }
+        run();
+    }
+    ck_assert(_i != 0 || was_told("FoldCacheIgnored", "\"reason\":\"expired\""));
+    ck_assert(was_told("FoldIncomplete", "begins at 6"));
+    ck_assert_uint_eq(rig->folded + rig->loaded, 0);
+    ck_assert_str_eq(stamped_origins(broker, MR_TOPIC_VALIDATED, 0, "a"), "0 1 2 3 4 5 6 7 0 1 2 3 4 5 6 7 8");
+    rig_state_text(origins, MR_COUNT_OF(origins), state);
+    const uint64_t last = memory_broker_high(broker, MR_TOPIC_VALIDATED, 0) - 1;
+    struct mr_bytes shown;
+    ck_assert(mr_log_header_find(memory_broker_record(broker, MR_TOPIC_VALIDATED, 0, last), "test_state", &shown));
+    ck_assert(mr_bytes_equal(shown, mr_bytes_of_text(state)));
 }
 END_TEST
 
@@ -561,9 +603,10 @@ END_TEST
 START_TEST(behind_another_owners_output_nothing_is_cached)
 {
     submit_many("a", 3);
+    const uint64_t origin = submit("c", "drop");
     run();
     /* An earlier owner's output comes late. */
-    rig_stamped(broker, OUT, 0, "c", 1000, -1, "late");
+    rig_stamped(broker, OUT, 0, "c", origin, -1, "late");
     submit_many("a", 3);
     run();
     ck_assert(was_told("FoldCacheHalted", "\"expected\":3,\"offset\":4"));
@@ -642,7 +685,8 @@ static void add(TCase *tests)
     tcase_add_loop_test(tests, what_is_not_as_it_must_be_is_named_and_ignored, 0, MR_COUNT_OF(bad));
     tcase_add_test(tests, garbage_is_named_and_ignored);
     tcase_add_test(tests, a_part_that_is_missing_is_named);
-    tcase_add_test(tests, a_topic_that_lost_its_records_is_folded_from_what_is_left);
+    tcase_add_test(tests, an_entry_that_lost_its_outputs_is_refused);
+    tcase_add_loop_test(tests, behind_the_entry_the_input_is_read_again, 0, 2);
     tcase_add_test(tests, behind_another_owners_output_nothing_is_cached);
     tcase_add_loop_test(tests, what_an_earlier_owner_writes_late_is_not_taken_for_newer, 0, 2);
     tcase_add_test(tests, ten_thousand_models_are_cached_in_batches);

@@ -404,6 +404,29 @@ START_TEST(records_that_went_before_anything_was_committed_are_an_alarm)
 }
 END_TEST
 
+START_TEST(outputs_of_the_entry_that_are_gone_are_an_alarm)
+{
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    rig_crash(rig);
+    memory_broker_expire(broker, OUT, 0, 1);
+    expect_the_log_is_refused();
+}
+END_TEST
+
+/* The input was made anew, alone: its next records would be taken for repeated ones. */
+START_TEST(an_entry_that_ends_before_what_was_handled_is_another_log)
+{
+    rig_stamped(broker, OUT, 0, "a", 7, -1, "ok");
+    for (int i = 0; i < 7; i++) {
+        rig_submit(broker, IN, 0, "a", "ok");
+    }
+    expect_the_log_is_refused();
+}
+END_TEST
+
 static const char *const committed_topics[] = {IN, RETRY};
 
 START_TEST(a_commit_beyond_the_end_is_another_log)
@@ -661,6 +684,8 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_failed_delivery_ends_the_process);
     tcase_add_test(tcase, an_offset_that_is_gone_is_an_alarm);
     tcase_add_test(tcase, records_that_went_before_anything_was_committed_are_an_alarm);
+    tcase_add_test(tcase, outputs_of_the_entry_that_are_gone_are_an_alarm);
+    tcase_add_test(tcase, an_entry_that_ends_before_what_was_handled_is_another_log);
     tcase_add_loop_test(tcase, a_commit_beyond_the_end_is_another_log, 0, (int)MR_COUNT_OF(committed_topics));
     tcase_add_test(tcase, stop_settles_what_goes_on_by_itself_and_commits);
     tcase_add_test(tcase, outcomes_of_an_earlier_assignment_are_ignored);
