@@ -17,7 +17,7 @@ set_target_properties(mr_kafka_topics PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAK
 add_executable(mr_kafka_members e2e/kafka_members.c)
 target_link_libraries(mr_kafka_members PRIVATE mr_kafka mr_io mr_options)
 set_target_properties(mr_kafka_members PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-foreach(name kafka_topics kafka_adopt kafka_stack kafka_security kafka_rebalance kafka_damage)
+foreach(name kafka_topics kafka_adopt kafka_stack kafka_security kafka_rebalance kafka_damage kafka_clients)
   add_test(NAME e2e.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${name}_test.sh)
   set_tests_properties(e2e.${name} PROPERTIES LABELS "e2e;kafka" TIMEOUT 600 RUN_SERIAL ON
     ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")

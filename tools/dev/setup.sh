@@ -8,9 +8,9 @@
 #   --for=s3       that of the build, and what a real S3 server needs (./dev rgw)
 #   --for=all      everything (the default)
 #
-# Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples need
-# from pip into build/venv. Without root and without sudo it prints the one line that someone else has to run, and
-# exits 69.
+# Packages come from Debian 12 by apt; for the tests, buf from npm into build/npm, and what the Python examples and the
+# tests need from pip into build/venv. Without root and without sudo it prints the one line that someone else has to
+# run, and exits 69.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/packages.bash"
@@ -92,12 +92,13 @@ install_packages() {
 }
 
 install_beside_packages() {
-  say "Two things for the tests go into build/, and nowhere else: $buf_package from npm, and what the Python examples"
-  say "need ($(paste -sd' ' "$root/examples/python/requirements.txt")) from pip."
+  say "Two things for the tests go into build/, and nowhere else: $buf_package from npm, and from pip what the Python"
+  say "examples need ($(paste -sd' ' "$root/examples/python/requirements.txt")) and $kafka_python."
   confirm "Install them?"
   npm install --prefix "$build/npm" --no-audit --no-fund --no-save --loglevel=error "$buf_package"
   "$buf" --version >/dev/null || die "$EXIT_UNAVAILABLE" "buf does not run on this machine"
   "$root/examples/python/setup.sh" "$venv" >/dev/null
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "$kafka_python"
 }
 
 mapfile -t missing < <(missing_packages "$purpose")

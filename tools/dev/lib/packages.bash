@@ -10,7 +10,7 @@ readonly -a packages_for_build=(
 # To run every test under every preset, and the checks of style and schemas.
 readonly -a packages_for_tests=(
   check clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm
-  docker-compose prometheus python3-yaml
+  docker-compose prometheus python3-yaml openjdk-17-jdk-headless
 )
 # To run Apache Kafka. The jars come by Maven: kafka.bash.
 readonly -a packages_for_kafka=(openjdk-17-jre-headless maven kcat openssl)
@@ -21,17 +21,22 @@ readonly -a packages_for_s3=(ceph-mon ceph-osd radosgw ceph-common curl openssl)
 readonly buf_package=@bufbuild/buf@1.75.0
 readonly buf=$build/npm/node_modules/.bin/buf
 
-# What the Python examples need, from pip, with their generated code.
+# What the Python examples need, from pip, with their generated code; and another client of Kafka for the tests.
 readonly venv=$build/venv
+readonly kafka_python=kafka-python==3.0.12
 
 # beside_packages_are_there: what setup gets from npm and pip for the tests.
-beside_packages_are_there() { [ -x "$buf" ] && [ -d "$venv/generated" ]; }
+beside_packages_are_there() {
+  [ -x "$buf" ] && [ -d "$venv/generated" ] &&
+    compgen -G "$venv/lib/python3*/site-packages/kafka/__init__.py" >/dev/null
+}
 
 # installed PACKAGE: npm, Maven and Java count in any form, since people have them from elsewhere.
 installed() {
   case $1 in
     npm | maven | openjdk-*)
       local program=${1/maven/mvn}
+      program=${program/#openjdk-*-jdk-*/javac}
       program=${program/#openjdk-*/java}
       ! command -v "$program" >/dev/null || return 0
       ;;
