@@ -25,3 +25,7 @@ endforeach()
 add_test(NAME e2e.kafka_same_hash COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/same_hash_test.sh)
 set_tests_properties(e2e.kafka_same_hash PROPERTIES LABELS "e2e;kafka" TIMEOUT 600 RUN_SERIAL ON
   ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MILLRACE_TEST_BROKER=kafka")
+# On Ceph's RADOS Gateway, from Debian.
+add_test(NAME e2e.s3_same_hash COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/s3_same_hash_test.sh)
+set_tests_properties(e2e.s3_same_hash PROPERTIES LABELS "e2e;s3" TIMEOUT 600 RUN_SERIAL ON
+  ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR}")

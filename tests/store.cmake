@@ -11,3 +11,11 @@ mr_add_test(s3_faults LABEL integration SOURCES integration/s3_faults_test.c sup
 mr_add_test(s3_store LABEL s3 SOURCES s3/s3_store_test.c support/store_conformance.c support/store_races.c
   support/fault_server.c LIBS mr_store
   TIMEOUT 600 UNDER ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh)
+# libFuzzer comes with clang; run it by hand or from a scheduled job: tests/s3_parsers_fuzz <corpus>.
+if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
+  add_executable(s3_parsers_fuzz EXCLUDE_FROM_ALL fuzz/s3_parsers_fuzz.c)
+  set_target_properties(s3_parsers_fuzz PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_compile_options(s3_parsers_fuzz PRIVATE -fsanitize=fuzzer)
+  target_link_options(s3_parsers_fuzz PRIVATE -fsanitize=fuzzer)
+  target_link_libraries(s3_parsers_fuzz PRIVATE mr_store mr_options)
+endif()

@@ -30,7 +30,7 @@ static const struct mr_option rows[] = {
     TEXT("ca-file", ca_file, "Certificates (PEM) of the authorities to trust, instead of the system's."),
     COUNT("connect-timeout-ms", connect_timeout_ms, "5000", 10, 600000, "To connect, TLS included."),
     COUNT("idle-timeout-ms", idle_timeout_ms, "20000", 1000, 600000, "Without a byte in either direction."),
-    COUNT("timeout-ms", timeout_ms, "60000", 100, 3600000, "For one request, plus a second for each MiB of body."),
+    COUNT("timeout-ms", timeout_ms, "30000", 100, 3600000, "For one request, plus a second for each MiB of body."),
     COUNT("attempts", attempts, "3", 1, 10,
           "Of a request that may be repeated: one that reads, or that certainly did nothing."),
     COUNT("multipart-bytes", multipart_bytes, "67108864", 5242880, 5368709120,

@@ -26,7 +26,7 @@ fresh() {
   rm -rf "${dir:?}"/*
   stack_up "$dir" cpu "$1" false
   brokers=$(head -n 1 "$dir/run/bootstrap")
-  store=file://$dir/store
+  store=${stack_store:-file://$dir/store}
 }
 
 # until_true SECONDS COMMAND...: waits until it is true.

@@ -3,6 +3,7 @@
 #include "millrace/hash.h"
 #include "s3_sign.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define EMPTY "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

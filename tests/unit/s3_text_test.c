@@ -3,6 +3,7 @@
 #include "prng.h"
 #include "s3_text.h"
 
+#include <stdio.h>
 #include <string.h>
 
 START_TEST(encoding)

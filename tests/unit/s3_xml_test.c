@@ -3,6 +3,7 @@
 #include "prng.h"
 #include "s3_xml.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -13,7 +13,6 @@
 #define MR_STORE_H
 
 #include "millrace/base.h"
-#include "millrace/config.h"
 
 enum mr_store_outcome {
     MR_STORE_DONE = 1,
@@ -94,6 +93,7 @@ MR_MUST_USE bool mr_file_uri_path(const char *uri, char ret_path[MR_FILE_PATH_SI
  * "bad_setting", "no_credentials" or "bad_credentials". */
 MR_MUST_USE struct mr_error mr_store_open(const char *uri, struct mr_store **ret_store);
 /* The settings of s3://, for the documentation. */
+struct mr_option_table;
 extern const struct mr_option_table mr_store_s3_settings;
 /* The short form of `store doctor`: create-if-absent twice, compare-and-swap with a right and a stale ETag, read-after-
  * write, under <prefix>/.doctor/. FATAL "dishonest_store" names what is broken; TRANSIENT when it could not tell. */

@@ -200,7 +200,7 @@ rgw_start() {
   local dir=$1 daemon
   if [ ! -e "$dir/kind" ]; then
     rgw_make "$dir" "$2"
-  elif [ "$(cat "$dir/kind")" = memstore ]; then
+  elif [ "$(cat "$dir/kind")" = memstore ] && ! rgw_pid "$dir" osd >/dev/null; then
     die "$EXIT_USAGE" "the objects in $dir were in memory, and are gone: remove it, or start in another folder"
   fi
   for daemon in mon osd rgw; do
@@ -227,21 +227,25 @@ rgw_signal() {
   return $any
 }
 
-# rgw_gone DIR: waits until none runs; false: not in time.
+# rgw_gone DIR [DAEMON...]: waits until none of them runs; false: not in time.
 rgw_gone() {
-  local end=$((SECONDS + rgw_stop_s))
-  while rgw_runs "$1"; do
-    [ "$SECONDS" -lt "$end" ] || return 1
-    sleep 0.05
+  local dir=$1 end=$((SECONDS + rgw_stop_s)) daemon
+  shift
+  [ $# -gt 0 ] || set -- rgw osd mon
+  for daemon in "$@"; do
+    while rgw_pid "$dir" "$daemon" >/dev/null; do
+      [ "$SECONDS" -lt "$end" ] || return 1
+      sleep 0.05
+    done
+    rm -f "$dir/$daemon.pid"
   done
-  rm -f "$1"/{mon,osd,rgw}.pid
 }
 
-# rgw_kill DIR: SIGKILL; false: none was running.
+# rgw_kill DIR [DAEMON...]: SIGKILL; false: none of them was running.
 rgw_kill() {
   rm -f "$1/env"
-  rgw_signal "$1" KILL || return 1
-  rgw_gone "$1" || die "$EXIT_FAILED" "the gateway in $1 does not end"
+  rgw_signal "$1" KILL "${@:2}" || return 1
+  rgw_gone "$1" "${@:2}" || die "$EXIT_FAILED" "the gateway in $1 does not end"
 }
 
 # rgw_stop DIR: the gateway first; false: none was running. What is in memory is gone anyhow, so it need not end well.

@@ -16,6 +16,8 @@ stack_process() {
 # brokers that are there, with a file of librdkafka's settings for them.
 stack_broker=dev
 stack_broker_settings=''
+# Where its models are; none: DIR/store.
+stack_store=''
 
 # stack_plan DIR DEVICE THREADS LOGS: THREADS may be empty, then train reads MILLRACE_THREADS or counts the cores. LOGS
 # are the log ids that the broker's new log follows.
@@ -34,7 +36,7 @@ stack_plan() {
     own=()
     if [ -n "$stack_broker_settings" ]; then own+=("--broker-settings=$stack_broker_settings"); fi
     case $service in
-      validate | stage_gpu | train | persist) own+=("--store=file://$dir/store") ;;
+      validate | stage_gpu | train | persist) own+=("--store=${stack_store:-file://$dir/store}") ;;
       publish) own+=("--redis=unix:$dir/run/redis.sock") ;;
     esac
     case $service in

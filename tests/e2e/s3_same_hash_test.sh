@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# A run whose models are in a bucket (Ceph's gateway) ends with the bytes that it has in a folder; also when services
+# are killed meanwhile, and when the gateway itself is away for a while. Nothing is lost, and no secret is told.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
+source "$root/tools/dev/lib/rgw.bash"
+readonly batches=210 rows=8 model=same
+
+# train_stream RATE: the whole run, at that many batches a second.
+train_stream() {
+  "$millrace" submit --brokers "$brokers" --model "$model" --run first --start --spec "$e2e/small_run.json" \
+    --sobol "0:$((batches * rows))" --rows-per-batch "$rows" --rate "$1" --stop >/dev/null 2>"$dir/submit.log" ||
+    fail "submit: $(cat "$dir/submit.log")"
+}
+
+listed() { timeout 60 "$millrace" store list-versions "$store" --model "$model" --format json 2>/dev/null; }
+has_versions() { listed | jq -e 'length > 0' >/dev/null; }
+has_step() { [ "$(listed | jq -r '[.[].step] | max')" = "$batches" ]; }
+last_hash() { listed | jq -r 'max_by(.counter).content_hash'; }
+
+check_versions() {
+  [ "$(listed | jq -c '[.[].counter] | sort')" = '[0,1,2]' ] || fail "the versions are not 0 .. 2: $(listed)"
+  "$millrace" store verify "$store" --model "$model" || fail "the chain does not verify"
+  "$millrace" replay --brokers "$brokers" --store "$store" --model "$model" --device cpu || fail "replay differs"
+}
+
+begin
+gateway=$(mktemp -d)
+trap 'code=$?; trap - EXIT; kill $(jobs -p) 2>/dev/null || true; stack_down "$dir" >/dev/null 2>&1 || true
+      rgw_kill "$gateway/rgw" >/dev/null 2>&1 || true
+      if [ $code -eq 0 ]; then rm -rf "$dir" "$gateway"; else tail -n 5 "$dir"/log/*.log; echo "kept: $dir $gateway"; fi
+      exit $code' EXIT
+say "a folder"
+fresh 2
+train_stream 0
+until_true 120 has_step
+quiet=$(last_hash)
+
+rgw_folder "$gateway/rgw"
+rgw_start "$gateway/rgw" memstore
+source "$gateway/rgw/env"
+export NO_PROXY=127.0.0.1
+stack_store=s3://$rgw_bucket/quiet
+say "a bucket, quiet"
+fresh 2
+train_stream 0
+until_true 120 has_step
+[ "$(last_hash)" = "$quiet" ] || fail "in a bucket it has other bytes"
+check_versions
+
+stack_store=s3://$rgw_bucket/killed
+say "a bucket, services killed and the gateway away"
+fresh 2
+train_stream 30 &
+submitter=$!
+for victim in persist train validate; do
+  pid=$(service_pid "$victim")
+  kill -9 "$pid"
+  until_true 30 another_pid "$victim" "$pid"
+done
+until_true 60 has_versions
+rgw_kill "$gateway/rgw" rgw
+until_true 60 grep -q StoreDown "$dir/log/train.log"
+rgw_start "$gateway/rgw" memstore
+wait "$submitter" || fail "the submitter failed"
+until_true 120 has_step
+[ "$(last_hash)" = "$quiet" ] || fail "after the outage it has other bytes"
+check_versions
+
+secret=$(sed -n 's/^aws_secret_access_key = //p' "$gateway/rgw/credentials")
+[ -n "$secret" ] || fail "there is no secret to look for"
+! grep -rqF "$secret" "$dir" || fail "the secret is in $(grep -rlF "$secret" "$dir")"
+say "all equal: $quiet"
