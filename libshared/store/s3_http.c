@@ -325,7 +325,7 @@ const char *s3_http_why(const struct s3_http_reply *reply)
     switch (reply->curl) {
     case CURLE_ABORTED_BY_CALLBACK: return "it took too long";
     case CURLE_OPERATION_TIMEDOUT: return "timed out";
-    case CURLE_SEND_FAIL_REWIND: return "the connection was closed before a reply";
+    case CURLE_SEND_FAIL_REWIND:
     case CURLE_GOT_NOTHING: return "the connection was closed before a reply";
     case CURLE_PEER_FAILED_VERIFICATION:
         return "the server's certificate is not trusted: set MILLRACE_S3_CA_FILE to its authority's";
