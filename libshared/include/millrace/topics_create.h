@@ -4,12 +4,13 @@
  * The protocol, which needs no lock and is safe against any crash and any number of creators at once:
  *
  * 1. A deployment that is there already is only compared; nothing of it is changed.
- * 2. Without one, the topics that are missing are created, all in one request; those of an earlier attempt are compared.
- * 3. Every topic is as planned and served by leaders. Another creator's deployment that is there by now is taken; without
- *    one, records that stages wrote are of a deployment that is lost, and nothing goes on.
- * 4. The creator appends a record with a log id of its own to millrace.deployment.v1: the last step. Its key is that log
- *    id, and of such records the first one counts (millrace/topics.h): the log's order decides between creators, and a
- *    record that comes late, or twice, changes nothing.
+ * 2. Without one, the topics that are missing are created, all in one request; those of an earlier attempt are
+ *    compared.
+ * 3. Every topic is as planned and served by leaders. Another creator's deployment that is there by now is taken;
+ *    without one, records that stages wrote are of a deployment that is lost, and nothing goes on.
+ * 4. The creator appends a record with a log id of its own to millrace.deployment.v1: the last step. Its key is that
+ *    log id, and of such records the first one counts (millrace/topics.h): the log's order decides between creators,
+ *    and a record that comes late, or twice, changes nothing.
  * 5. The creator reads back which one that is.
  *
  * A crash at any point leaves either topics without a deployment, which no service starts on, or a deployment that is
