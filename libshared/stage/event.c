@@ -126,12 +126,11 @@ struct mr_error mr_stage_event(struct mr_stage *stage, struct mr_log_event *even
     case MR_LOG_EVENT_DOWN:
         stage->broker_down = true;
         mr_stage_waiting(stage, "broker down");
-        MR_TRACE(stage->env.trace, MR_TRACE_WARN, "DependencyDown", mr_text("dependency", "broker"),
-                 mr_text("detail", event->of.error.detail));
+        mr_stage_dependency_down(stage, "broker", event->of.error.detail);
         return mr_ok();
     case MR_LOG_EVENT_UP:
         stage->broker_down = false;
-        mr_stage_waiting(stage, stage->is_down ? "dependency down" : NULL);
+        mr_stage_show_waiting(stage);
         return mr_ok();
     case MR_LOG_EVENT_OFFSET_GONE:
         return mr_error_make(MR_ERROR_REJECT, "offset_gone", 0,
@@ -139,6 +138,7 @@ struct mr_error mr_stage_event(struct mr_stage *stage, struct mr_log_event *even
                              event->of.offset_gone.topic, event->of.offset_gone.partition);
     case MR_LOG_EVENT_COMMIT_FAILED:
         MR_TRACE(stage->env.trace, MR_TRACE_WARN, "CommitRefused", mr_text("detail", event->of.error.detail));
+        mr_stage_commit_again(stage);
         return mr_ok();
     case MR_LOG_EVENT_FAILED: return event->of.error;
     }

@@ -49,7 +49,7 @@ static struct mr_error begin_parked(struct mr_stage *stage, struct lane *lane, b
 {
     struct mr_parked *head = mr_park_head(&lane->park);
     *ret_begun = false;
-    if (head == NULL || !head->written || head->due_ms > mr_stage_now_ms(stage)) {
+    if (head == NULL || !head->written || head->due_ticks_ms > mr_stage_ticks_ms(stage)) {
         return mr_ok();
     }
     struct item *item;

@@ -48,6 +48,14 @@ static uint64_t pinned(const struct mr_stage *stage, const struct partition *p, 
     return low;
 }
 
+void mr_stage_commit_again(struct mr_stage *stage)
+{
+    for (struct partition *p = stage->partitions; p != NULL; p = p->next) {
+        p->has_committed = false;
+        p->retry_committed = 0;
+    }
+}
+
 void mr_stage_commit(struct mr_stage *stage, bool now)
 {
     const int64_t ticks = mr_stage_ticks_ms(stage);

@@ -54,7 +54,8 @@ struct mr_error mr_stage_produce(struct mr_stage *stage, enum sending kind, cons
     if (delivery == NULL) {
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a delivery");
     }
-    *delivery = (struct delivery){.item = item, .lane = lane, .token = token};
+    *delivery =
+        (struct delivery){.item = item, .lane = lane, .token = token, .sent_ticks_ms = mr_stage_ticks_ms(stage)};
     mr_folds_sent(stage, output, delivery);
     struct mr_log_output whole = *output;
     whole.token = (uint64_t)(uintptr_t)delivery;

@@ -59,14 +59,14 @@ void mr_park_begin(struct mr_park *park)
     park->active++;
 }
 
-void mr_park_again(struct mr_park *park, uint32_t attempt, int64_t due_ms)
+void mr_park_again(struct mr_park *park, uint32_t attempt, int64_t due_ticks_ms)
 {
     MR_ASSERT(park->active > 0);
     park->active--;
     struct mr_parked *head = mr_park_head(park);
     head->active = false;
     head->attempt = attempt;
-    head->due_ms = due_ms;
+    head->due_ticks_ms = due_ticks_ms;
 }
 
 void mr_park_resolve(struct mr_park *park, uint64_t origin)

@@ -11,10 +11,10 @@ struct mr_parked {
     uint64_t origin;
     bool written; /* its entry in the retry topic is acknowledged, at retry_offset */
     uint64_t retry_offset;
-    uint32_t attempt; /* failed ones so far */
-    int64_t due_ms;
-    bool active;   /* handed to the service */
-    bool resolved; /* what it produced is acknowledged; it goes when all before it are resolved too */
+    uint32_t attempt;     /* failed ones so far */
+    int64_t due_ticks_ms; /* of the clock that never goes back */
+    bool active;          /* handed to the service */
+    bool resolved;        /* what it produced is acknowledged; it goes when all before it are resolved too */
 };
 
 /* In the order of origins. Zeroed memory is a valid empty list. */
@@ -33,7 +33,7 @@ struct mr_parked *mr_park_head(struct mr_park *park);
 /* The head becomes active. */
 void mr_park_begin(struct mr_park *park);
 /* The last active one waits again. */
-void mr_park_again(struct mr_park *park, uint32_t attempt, int64_t due_ms);
+void mr_park_again(struct mr_park *park, uint32_t attempt, int64_t due_ticks_ms);
 /* An active one is resolved; they may be in any order. An origin that is not there is ignored. */
 void mr_park_resolve(struct mr_park *park, uint64_t origin);
 void mr_park_deinit(struct mr_park *park);

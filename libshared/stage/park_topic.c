@@ -16,16 +16,16 @@ static struct mr_error undecodable(const char *topic, uint32_t partition, uint64
                          topic, partition, offset);
 }
 
-/* A clock that went back must not make a record wait longer than its full delay. */
-static int64_t due_at_most(const struct mr_stage *stage, uint32_t partition, uint64_t origin, uint32_t attempt,
-                           int64_t due_ms)
+int64_t mr_park_due_ticks(const struct mr_stage *stage, uint32_t partition, uint64_t origin, uint32_t attempt,
+                          int64_t due_ms)
 {
     if (attempt == 0) {
         return 0;
     }
     const struct mr_retry retry = mr_retry_decide(attempt - 1, mr_retry_event(partition, origin));
-    const int64_t latest = mr_stage_now_ms(stage) + (retry.kind == MR_RETRY_SCHEDULED ? retry.wait_ms : 0);
-    return due_ms < latest ? due_ms : latest;
+    const int64_t longest_ms = retry.kind == MR_RETRY_SCHEDULED ? retry.wait_ms : 0;
+    const int64_t wait_ms = due_ms - mr_stage_now_ms(stage);
+    return mr_stage_ticks_ms(stage) + (wait_ms < longest_ms ? wait_ms : longest_ms);
 }
 
 static struct mr_error fold_entry(struct mr_stage *stage, struct partition *partition,
@@ -38,10 +38,11 @@ static struct mr_error fold_entry(struct mr_stage *stage, struct partition *part
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a lane");
     }
     struct mr_parked *known = mr_park_find(&lane->park, stamp.origin);
-    const int64_t due_ms = due_at_most(stage, partition->index, stamp.origin, entry->attempt, entry->due_ms);
+    const int64_t due_ticks_ms =
+        mr_park_due_ticks(stage, partition->index, stamp.origin, entry->attempt, entry->due_ms);
     if (known != NULL) {
         known->attempt = entry->attempt;
-        known->due_ms = due_ms;
+        known->due_ticks_ms = due_ticks_ms;
         return mr_ok();
     }
     /* Resolved already: everything of a model up to its mark is, or stands among the parked. A write that an earlier
@@ -56,7 +57,7 @@ static struct mr_error fold_entry(struct mr_stage *stage, struct partition *part
                                      .written = true,
                                      .retry_offset = record->offset,
                                      .attempt = entry->attempt,
-                                     .due_ms = due_ms};
+                                     .due_ticks_ms = due_ticks_ms};
     MR_TRY(mr_park_add(&lane->park, parked));
     lane->pub.has_mark = true;
     lane->pub.mark = stamp.origin;

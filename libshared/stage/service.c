@@ -117,8 +117,7 @@ static struct mr_error open_store(struct mr_service *service, void *with)
         mr_store_close(store);
         return error;
     }
-    service->store = store;
-    return mr_ok();
+    return mr_store_watch(store, &service->clock, &service->store);
 }
 
 struct log_wanted {
@@ -228,6 +227,7 @@ static struct mr_error run_stage(struct mr_service *service, const struct mr_sta
         .metrics = service->metrics,
         .health = service->health,
         .work = service->work,
+        .store = service->store,
         .deployment = &service->deployment,
         .partitions = assign ? partitions : NULL,
         .partition_count = count,

@@ -37,6 +37,23 @@ void mr_stage_waiting(struct mr_stage *stage, const char *reason)
     }
 }
 
+void mr_stage_show_waiting(struct mr_stage *stage)
+{
+    const char *reason = NULL;
+    if (stage->broker_down) {
+        reason = "broker down";
+    } else if (stage->is_down) {
+        reason = "dependency down";
+    } else if (stage->silent != NULL) {
+        reason = "no answer from a dependency";
+    } else if (stage->assign_due) {
+        reason = "folding";
+    } else if (stage->partitions == NULL) {
+        reason = "no partitions assigned";
+    }
+    mr_stage_waiting(stage, reason);
+}
+
 void mr_stage_count(struct mr_stage *stage, const char *decision)
 {
     const struct mr_label labels[] = {{"stage", stage->spec.name}, {"decision", decision}};
@@ -50,6 +67,13 @@ void mr_stage_line(struct mr_stage *stage, enum mr_trace_level level, const char
     MR_TRACE(stage->env.trace, level, decision, mr_text("model", item->pub.lane->model_id),
              mr_count("partition", item->pub.lane->partition), mr_count("origin", item->pub.origin),
              mr_count("attempt", item->pub.attempt), mr_text("detail", detail));
+}
+
+void mr_stage_dependency_down(struct mr_stage *stage, const char *dependency, const char *detail)
+{
+    mr_stage_count(stage, "DependencyDown");
+    MR_TRACE(stage->env.trace, MR_TRACE_WARN, "DependencyDown", mr_text("dependency", dependency),
+             mr_text("detail", detail));
 }
 
 void mr_stage_fail(struct mr_stage *stage, int exit_code, const char *decision, const char *detail)
@@ -157,8 +181,7 @@ static struct mr_error try_assign(struct mr_stage *stage)
     const struct mr_error error = mr_stage_assign(stage, stage->assigned, stage->assigned_count);
     if (error.kind == MR_ERROR_TRANSIENT) {
         mr_stage_revoke(stage);
-        MR_TRACE(stage->env.trace, MR_TRACE_WARN, "DependencyDown", mr_text("dependency", "broker"),
-                 mr_text("detail", error.detail));
+        mr_stage_dependency_down(stage, "broker", error.detail);
         stage->down_until_ms = mr_stage_ticks_ms(stage) + stage->env.probe_ms;
         mr_stage_waiting(stage, "broker down");
         return mr_ok();
@@ -185,7 +208,7 @@ static struct mr_error probe(struct mr_stage *stage)
         MR_TRY(mr_stage_hand(stage, item, MR_STAGE_PROBE));
     }
     if (!stage->is_down) {
-        mr_stage_waiting(stage, stage->broker_down ? "broker down" : NULL);
+        mr_stage_show_waiting(stage);
         all_lanes_ready(stage);
     }
     return mr_ok();
@@ -198,7 +221,6 @@ static void wake_parked(struct mr_stage *stage)
         return;
     }
     stage->park_check_ms = ticks + PARK_CHECK_MS;
-    const int64_t now = mr_stage_now_ms(stage);
     for (struct lane **link = &stage->parked_first; *link != NULL;) {
         struct lane *lane = *link;
         if (lane->park.count == 0) {
@@ -208,7 +230,7 @@ static void wake_parked(struct mr_stage *stage)
             continue;
         }
         const struct mr_parked *head = mr_park_head(&lane->park);
-        if (head != NULL && head->written && head->due_ms <= now) {
+        if (head != NULL && head->written && head->due_ticks_ms <= ticks) {
             mr_lane_make_ready(stage, lane);
         }
         link = &lane->parked_next;
@@ -249,7 +271,7 @@ static struct mr_error turn(struct mr_stage *stage, uint32_t wait_ms)
     MR_TRY(try_assign(stage));
     collect_jobs(stage);
     if (stage->spec.ops->turn != NULL) {
-        MR_TRY(stage->spec.ops->turn(stage->spec.self, mr_stage_now_ms(stage)));
+        MR_TRY(stage->spec.ops->turn(stage->spec.self, mr_stage_ticks_ms(stage)));
     }
     MR_TRY(probe(stage));
     wake_parked(stage);
@@ -258,6 +280,7 @@ static struct mr_error turn(struct mr_stage *stage, uint32_t wait_ms)
     MR_TRY(mr_stage_press_back(stage));
     mr_stage_commit(stage, false);
     mr_stage_gauges(stage);
+    mr_stage_listen(stage);
     const uint32_t at_most = stage->parked_first != NULL && wait_ms > PARK_CHECK_MS ? PARK_CHECK_MS : wait_ms;
     return take_events(stage, at_most);
 }

@@ -92,6 +92,7 @@ struct delivery {
     struct folds *folds;           /* to be told of it; NULL: none */
     struct fold_topic *fold_topic; /* of an output; NULL: a record of the cache itself */
     uint64_t bytes;
+    int64_t sent_ticks_ms;
 };
 
 struct mr_stage {
@@ -112,6 +113,8 @@ struct mr_stage {
     struct item *down;     /* wait for a dependency */
     int64_t down_until_ms; /* when to probe */
     bool is_down, broker_down, stopping;
+    const char *silent;    /* the dependency that does not answer; static storage */
+    int64_t listen_due_ms; /* when to look for one */
     int64_t commit_due_ms;
     int64_t gauges_due_ms;
     int64_t stop_by_ms;
@@ -234,6 +237,9 @@ struct mr_error mr_stamp_read(const struct mr_log_record *record, struct stamp *
 
 /* park_topic.c */
 struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition);
+/* A due time on the clock that never goes back: one that jumped makes no record wait longer than its full delay. */
+int64_t mr_park_due_ticks(const struct mr_stage *stage, uint32_t partition, uint64_t origin, uint32_t attempt,
+                          int64_t due_ms);
 /* Reads the parked record of a lane's head and makes an item of it. */
 struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const struct mr_parked *parked,
                              struct item **ret_item);
@@ -277,6 +283,12 @@ struct mr_error mr_stage_assigned(struct mr_stage *stage, const uint32_t *partit
 struct mr_error mr_stage_press_back(struct mr_stage *stage);
 /* Commits what has become resolved; `now`: without waiting for its time. */
 void mr_stage_commit(struct mr_stage *stage, bool now);
+/* A commit was refused, and nobody knows which: all are handed over again the next time. */
+void mr_stage_commit_again(struct mr_stage *stage);
+
+/* silence.c */
+/* Tells of a dependency that does not answer, and when it does again. */
+void mr_stage_listen(struct mr_stage *stage);
 
 /* gauges.c */
 /* Shows, once a second, what is unresolved and what is parked. */
@@ -285,10 +297,12 @@ void mr_stage_gauges(struct mr_stage *stage);
 void mr_stage_count_stopped(struct mr_stage *stage, int by);
 
 /* stage.c */
-/* Of the clock that never goes back. */
-int64_t mr_stage_ticks_ms(const struct mr_stage *stage);
 /* Says to the health page that the loop goes on. */
 void mr_stage_alive(struct mr_stage *stage);
+/* Says in log line and metric that a dependency is down. */
+void mr_stage_dependency_down(struct mr_stage *stage, const char *dependency, const char *detail);
+/* What readiness waits for, by the stage's state. */
+void mr_stage_show_waiting(struct mr_stage *stage);
 /* What readiness waits for; NULL: nothing. */
 void mr_stage_waiting(struct mr_stage *stage, const char *reason);
 void mr_stage_line(struct mr_stage *stage, enum mr_trace_level level, const char *decision, const struct item *item,

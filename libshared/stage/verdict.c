@@ -67,11 +67,12 @@ struct mr_error mr_stage_park(struct mr_stage *stage, struct item *item, uint32_
                               const char *detail)
 {
     struct lane *lane = lane_of(item->pub.lane);
+    const int64_t due_ticks_ms = mr_park_due_ticks(stage, lane->pub.partition, item->pub.origin, attempt, due_ms);
     item->parking = true;
     if (item->from_park) {
-        mr_park_again(&lane->park, attempt, due_ms);
+        mr_park_again(&lane->park, attempt, due_ticks_ms);
     } else {
-        const struct mr_parked parked = {.origin = item->pub.origin, .attempt = attempt, .due_ms = due_ms};
+        const struct mr_parked parked = {.origin = item->pub.origin, .attempt = attempt, .due_ticks_ms = due_ticks_ms};
         MR_TRY(mr_park_add(&lane->park, parked));
         mr_partition_find(stage, lane->pub.input, lane->pub.partition)->parked++;
         mr_lane_list_parked(stage, lane);

@@ -322,13 +322,11 @@ static void item_free(void *self, struct mr_item *item)
     item->state = NULL;
 }
 
-static struct mr_error turn(void *self, int64_t turn_ms)
+static struct mr_error turn(void *self, int64_t ticks_ms)
 {
-    (void)turn_ms; /* the wall's; waits go by the clock that never goes back */
     struct persist_effects *effects = self;
-    const int64_t now_ms = now_us(effects) / 1000;
     for (struct persist_commit *commit = effects->commits; commit != NULL; commit = commit->after) {
-        if (commit->waiting != NULL && commit->due_ms <= now_ms) {
+        if (commit->waiting != NULL && commit->due_ms <= ticks_ms) {
             commit->due_ms = INT64_MAX; /* once: RESUME clears `waiting` */
             mr_stage_resume(effects->service->stage, commit->waiting);
         }

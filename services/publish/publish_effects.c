@@ -145,14 +145,13 @@ static bool has_to_tell(const struct publish_effects *effects)
            (effects->markers != NULL && publish_markers_due(effects->markers, effects->view));
 }
 
-static struct mr_error on_turn(void *self, int64_t turn_ms)
+static struct mr_error on_turn(void *self, int64_t ticks_ms)
 {
-    (void)turn_ms; /* the wall's; the pace of the view goes by the clock that never goes back */
     struct publish_effects *effects = self;
     end_asking(effects);
     const struct publish_event event = {
         .kind = PUBLISH_EVENT_TICKED,
-        .of = {.ticked = {.now_ms = now_ms(effects), .pending = has_to_tell(effects)}},
+        .of = {.ticked = {.now_ms = ticks_ms, .pending = has_to_tell(effects)}},
     };
     const struct publish_step step = publish_decide(&effects->state, &event);
     effects->state = step.next;

@@ -376,9 +376,9 @@ static void show(const struct stage_gpu_effects *effects)
     mr_metric_set(effects->consumer, usage.consumer ? 1 : 0);
 }
 
-static struct mr_error turn(void *self, int64_t now_ms)
+static struct mr_error turn(void *self, int64_t ticks_ms)
 {
-    (void)now_ms;
+    (void)ticks_ms;
     struct stage_gpu_effects *effects = self;
     atomic_store(&effects->log, effects->service->log);
     const struct mr_arena_owner_turn seen = mr_arena_owner_turn(effects->owner);

@@ -137,11 +137,13 @@ struct train_sighting {
     bool is_known;     /* it has the content that was known as committed then, or is known now */
     bool is_produced;  /* it has the content of a checkpoint that was not known as committed */
     bool place_taken;  /* other content stands at the position of one of ours */
+    bool is_overtaken; /* a commit was heard of since the reading began: it may have been a head between the two */
 };
 
 enum train_head {
     TRAIN_HEAD_STAYS = 1,
     TRAIN_HEAD_ADVANCED,       /* to a checkpoint of ours: it and all before it are committed */
+    TRAIN_HEAD_LOOK_AGAIN,     /* the answer is too old to tell whose it is */
     TRAIN_HEAD_RESTARTED_FROM, /* another's: drop the state and hydrate from it */
     TRAIN_HEAD_FENCED,         /* another process made something else of the same log: this one ends */
     TRAIN_HEAD_MISSING,        /* there was one: the model stops with an alarm */

@@ -85,6 +85,7 @@ static void judge(struct train_effects *effects, struct train_model *model, cons
         .is_known = seen->some && (is_last(before, content) || is_last(&model->known, content)),
         .is_produced = produced != NULL,
         .place_taken = seen->some && place_taken(effects, model, &seen->head.position),
+        .is_overtaken = model->known.some && !is_last(before, &model->known.last),
     };
     char detail[MR_ERROR_DETAIL_MAX];
     snprintf(detail, sizeof detail, "head is %s at step %" PRIu64, seen->head.version_id, seen->head.step);
@@ -92,6 +93,7 @@ static void judge(struct train_effects *effects, struct train_model *model, cons
     switch (head) {
     case TRAIN_HEAD_STAYS: return;
     case TRAIN_HEAD_ADVANCED: committed(effects, model, produced); return;
+    case TRAIN_HEAD_LOOK_AGAIN: model->look_due = true; return;
     case TRAIN_HEAD_RESTARTED_FROM:
         train_count(effects, "RollbackRequired", model, detail);
         model->interrupt = TRAIN_INTERRUPT_ROLLBACK;
@@ -111,7 +113,7 @@ static void judge(struct train_effects *effects, struct train_model *model, cons
 static void trouble(struct train_effects *effects, struct train_model *model, const struct mr_error *error)
 {
     if (error->kind == MR_ERROR_TRANSIENT) {
-        model->retry_ms = mr_stage_now_ms(effects->service->stage) + TRAIN_RETRY_MS;
+        model->retry_ms = mr_stage_ticks_ms(effects->service->stage) + TRAIN_RETRY_MS;
         train_count(effects, "StoreDown", model, error->detail);
     } else if (error->kind == MR_ERROR_REJECT) {
         halt(effects, model, "StoreCorrupt", error->detail);
@@ -152,7 +154,7 @@ void train_commit_look(struct train_effects *effects, struct train_model *model)
     look->known = model->known;
     model->looking = true;
     model->look_due = false;
-    model->look_ms = mr_stage_now_ms(effects->service->stage) + TRAIN_LOOK_EVERY_MS;
+    model->look_ms = mr_stage_ticks_ms(effects->service->stage) + TRAIN_LOOK_EVERY_MS;
     train_job_start(effects, NULL, &look->job, train_look_run, looked);
 }
 
@@ -210,7 +212,7 @@ static void seal_done(void *self, struct mr_stage_job *base, struct mr_item *ite
 static void seal_next(struct train_effects *effects, struct train_model *model)
 {
     struct train_pending *pending = train_ledger_to_seal(&model->ledger);
-    if (pending == NULL || model->sealing || mr_stage_now_ms(effects->service->stage) < model->retry_ms) {
+    if (pending == NULL || model->sealing || mr_stage_ticks_ms(effects->service->stage) < model->retry_ms) {
         return;
     }
     struct train_sealing *sealing = train_job_new(effects, model, TRAIN_JOB_SEAL, sizeof *sealing);

@@ -166,5 +166,8 @@ enum train_head train_head_decide(const struct train_sighting *sighting)
     if (sighting->is_known) {
         return TRAIN_HEAD_STAYS;
     }
-    return sighting->place_taken ? TRAIN_HEAD_FENCED : TRAIN_HEAD_RESTARTED_FROM;
+    if (sighting->place_taken) {
+        return TRAIN_HEAD_FENCED;
+    }
+    return sighting->is_overtaken ? TRAIN_HEAD_LOOK_AGAIN : TRAIN_HEAD_RESTARTED_FROM;
 }

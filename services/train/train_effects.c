@@ -116,13 +116,13 @@ static void on_committed(void *self, const struct mr_log_record *record)
 /* ---- Time
  * ------------------------------------------------------------------------------------------------------------ */
 
-static void tend(struct train_effects *effects, struct train_model *model, int64_t now_ms)
+static void tend(struct train_effects *effects, struct train_model *model, int64_t ticks_ms)
 {
     if (model->stopped) {
         return;
     }
     if (!model->ready) {
-        if (!model->hydrating && now_ms >= model->retry_ms) {
+        if (!model->hydrating && ticks_ms >= model->retry_ms) {
             train_hydrate_start(effects, model);
         }
         return;
@@ -131,7 +131,7 @@ static void tend(struct train_effects *effects, struct train_model *model, int64
     /* An event that was missed, or sent before this assignment, must not hold a model for ever; and a head that
      * somebody put back is seen although no record comes. */
     const bool awaits = model->ledger.uncommitted > 0;
-    if (model->look_due || (awaits && now_ms >= model->look_ms)) {
+    if (model->look_due || (awaits && ticks_ms >= model->look_ms)) {
         train_commit_look(effects, model);
     }
     if (model->waiting != NULL && model->gate == TRAIN_GATE_AWAIT_ROOM && effects->models < effects->models_max) {
@@ -139,10 +139,10 @@ static void tend(struct train_effects *effects, struct train_model *model, int64
     }
 }
 
-static struct mr_error turn(void *self, int64_t now_ms)
+static struct mr_error turn(void *self, int64_t ticks_ms)
 {
     struct train_effects *effects = self;
-    const struct mr_arena_consumer_turn news = mr_arena_consumer_turn(effects->consumer, now_ms);
+    const struct mr_arena_consumer_turn news = mr_arena_consumer_turn(effects->consumer, ticks_ms);
     if (news.news != MR_ARENA_CONSUMER_STEADY) {
         const bool connected = news.news == MR_ARENA_CONSUMER_CONNECTED;
         MR_TRACE(&effects->service->trace, connected ? MR_TRACE_INFO : MR_TRACE_WARN,
@@ -151,7 +151,7 @@ static struct mr_error turn(void *self, int64_t now_ms)
     }
     for (size_t i = 0; i < TRAIN_MODEL_BUCKETS; i++) {
         for (struct train_model *model = effects->table[i]; model != NULL; model = model->hash_next) {
-            tend(effects, model, now_ms);
+            tend(effects, model, ticks_ms);
         }
     }
     return mr_ok();

@@ -82,7 +82,7 @@ static void start_from(struct train_effects *effects, struct train_model *model,
     enum train_found found;
     const struct mr_error error = classify(effects, model, &hydrate->seen, &found);
     if (mr_failed(error)) { /* the broker does not answer: again */
-        model->retry_ms = mr_stage_now_ms(effects->service->stage) + TRAIN_RETRY_MS;
+        model->retry_ms = mr_stage_ticks_ms(effects->service->stage) + TRAIN_RETRY_MS;
         return;
     }
     const enum train_start start = train_hydrate_decide(found);
@@ -115,7 +115,7 @@ static void hydrated(void *self, struct mr_stage_job *base, struct mr_item *item
         if (!mr_failed(error)) {
             start_from(effects, model, hydrate);
         } else if (error.kind == MR_ERROR_TRANSIENT) {
-            model->retry_ms = mr_stage_now_ms(effects->service->stage) + TRAIN_RETRY_MS;
+            model->retry_ms = mr_stage_ticks_ms(effects->service->stage) + TRAIN_RETRY_MS;
             train_count(effects, "StoreDown", model, error.detail);
         } else if (error.kind == MR_ERROR_REJECT) {
             model->stopped = true;
@@ -131,7 +131,7 @@ static void hydrated(void *self, struct mr_stage_job *base, struct mr_item *item
 void train_hydrate_start(struct train_effects *effects, struct train_model *model)
 {
     if (!model->holds_room && effects->models >= effects->models_max) {
-        model->retry_ms = mr_stage_now_ms(effects->service->stage) + TRAIN_RETRY_MS;
+        model->retry_ms = mr_stage_ticks_ms(effects->service->stage) + TRAIN_RETRY_MS;
         return;
     }
     struct train_hydrate *hydrate = train_job_new(effects, model, TRAIN_JOB_HYDRATE, sizeof *hydrate);

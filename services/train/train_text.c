@@ -42,6 +42,7 @@ const char *train_head_text(enum train_head head)
     switch (head) {
     case TRAIN_HEAD_STAYS: return "HeadStays";
     case TRAIN_HEAD_ADVANCED: return "Committed";
+    case TRAIN_HEAD_LOOK_AGAIN: return "HeadLookAgain";
     case TRAIN_HEAD_RESTARTED_FROM: return "RestartedFrom";
     case TRAIN_HEAD_FENCED: return "Fenced";
     case TRAIN_HEAD_MISSING: return "HeadMissing";

@@ -169,12 +169,15 @@ START_TEST(only_an_own_head_is_gone_on_with)
                                             .known_before = exhaust_pick(&e, 1) == 1,
                                             .is_known = exhaust_pick(&e, 1) == 1,
                                             .is_produced = exhaust_pick(&e, 1) == 1,
-                                            .place_taken = exhaust_pick(&e, 1) == 1};
+                                            .place_taken = exhaust_pick(&e, 1) == 1,
+                                            .is_overtaken = exhaust_pick(&e, 1) == 1};
         const enum train_head head = train_head_decide(&seen);
         const bool goes_on = head == TRAIN_HEAD_STAYS || head == TRAIN_HEAD_ADVANCED;
         ck_assert_int_eq(goes_on, seen.some ? seen.is_known || seen.is_produced : !seen.known_before);
         ck_assert_int_eq(head == TRAIN_HEAD_MISSING, !seen.some && seen.known_before);
-        ck_assert_int_eq(head == TRAIN_HEAD_FENCED, seen.some && !goes_on && seen.place_taken);
+        const bool fenced = seen.some && !goes_on && seen.place_taken;
+        ck_assert_int_eq(head == TRAIN_HEAD_FENCED, fenced);
+        ck_assert_int_eq(head == TRAIN_HEAD_LOOK_AGAIN, seen.some && !goes_on && !fenced && seen.is_overtaken);
     }
 }
 END_TEST

@@ -13,7 +13,8 @@
 
 static int64_t rig_wall(void *self)
 {
-    return ((struct rig *)self)->now_ms;
+    const struct rig *rig = self;
+    return rig->now_ms + rig->wall_shift_ms;
 }
 
 static int64_t rig_monotonic(void *self)
@@ -291,9 +292,14 @@ struct rig *rig_new(struct memory_broker *broker, const char *name, const char *
     return rig;
 }
 
+struct mr_clock rig_clock(struct rig *rig)
+{
+    return (struct mr_clock){rig, rig_wall, rig_monotonic};
+}
+
 void rig_start(struct rig *rig)
 {
-    const struct mr_clock clock = {rig, rig_wall, rig_monotonic};
+    const struct mr_clock clock = rig_clock(rig);
     const bool told = rig->trace_to >= 0;
     rig->trace = (struct mr_trace){.descriptor = told ? dup(rig->trace_to) : open("/dev/null", O_WRONLY | O_CLOEXEC),
                                    .format = MR_TRACE_JSON,
@@ -306,6 +312,7 @@ void rig_start(struct rig *rig)
         .clock = clock,
         .trace = &rig->trace,
         .metrics = rig->metrics,
+        .store = rig->store,
         .deployment = &rig->deployment,
         .partitions = rig->mode == MR_LOG_ASSIGN ? rig->partitions : NULL,
         .partition_count = rig->partition_count,

@@ -37,6 +37,7 @@ struct rig {
     struct mr_log *log;
     struct mr_stage *stage;
     struct mr_metrics *metrics;
+    struct mr_store *store; /* NULL at first */
     struct mr_trace trace;
     struct mr_deployment deployment;
     struct mr_stage_spec spec;
@@ -50,6 +51,7 @@ struct rig {
     size_t folded, loaded; /* calls */
     enum mr_log_mode mode;
     int64_t now_ms;
+    int64_t wall_shift_ms; /* how far the wall clock jumped */
     bool dependency_up;
     struct mr_item *busy[RIG_BUSY_MAX]; /* oldest first */
     size_t busy_count;
@@ -64,6 +66,7 @@ struct rig {
 struct rig *rig_new(struct memory_broker *broker, const char *name, const char *input, const char *output,
                     const char *retry);
 void rig_create_topics(struct memory_broker *broker);
+struct mr_clock rig_clock(struct rig *rig);
 /* The process dies; what it had produced and was not written may be lost. */
 void rig_crash(struct rig *rig);
 /* And is started again. */

@@ -61,6 +61,87 @@ START_TEST(records_flow_in_order_and_name_their_predecessors)
 }
 END_TEST
 
+/* The last one of a stream: no later one makes good for it. */
+static double decided(const char *decision)
+{
+    const struct mr_label labels[] = {{"stage", "ingest"}, {"decision", decision}};
+    return mr_metric_value(
+        mr_metrics_counter(rig->metrics, "millrace_decisions_total", "", labels, MR_COUNT_OF(labels)));
+}
+
+/* It is connected, and acknowledges nothing. */
+START_TEST(a_broker_that_does_not_answer_is_told)
+{
+    rig_start(rig);
+    memory_broker_hold_acks(broker, true);
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_run(rig);
+    pass(8000);
+    ck_assert(decided("DependencyDown") == 0);
+    pass(2000);
+    ck_assert(decided("DependencyDown") == 1);
+    pass(20000);
+    ck_assert(decided("DependencyDown") == 1);
+    memory_broker_hold_acks(broker, false);
+    rig_run(rig);
+    memory_broker_hold_acks(broker, true);
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_run(rig);
+    pass(12000);
+    ck_assert(decided("DependencyDown") == 2);
+    memory_broker_hold_acks(broker, false);
+    rig_run(rig);
+}
+END_TEST
+
+static struct mr_store_result slow_head(struct mr_store *store, const char *key)
+{
+    (void)store;
+    (void)key;
+    pass(8000);
+    ck_assert(decided("DependencyDown") == 0);
+    pass(2000);
+    ck_assert(decided("DependencyDown") == 1);
+    return (struct mr_store_result){.outcome = MR_STORE_DONE};
+}
+
+static void close_none(struct mr_store *store)
+{
+    (void)store;
+}
+
+START_TEST(a_store_that_does_not_answer_is_told)
+{
+    static const struct mr_store_ops ops = {.head = slow_head, .close = close_none};
+    struct mr_store slow = {&ops};
+    const struct mr_clock clock = rig_clock(rig);
+    ck_assert(!mr_failed(mr_store_watch(&slow, &clock, &rig->store)));
+    rig_start(rig);
+    rig_run(rig);
+    ck_assert_int_eq(mr_store_unanswered_ms(rig->store), 0);
+    (void)mr_store_head(rig->store, "k");
+    ck_assert_int_eq(mr_store_unanswered_ms(rig->store), 0);
+    pass(20000);
+    ck_assert(decided("DependencyDown") == 1);
+    mr_store_close(rig->store);
+}
+END_TEST
+
+START_TEST(a_refused_commit_is_made_again)
+{
+    memory_broker_fail_commits(broker, 3);
+    rig_submit(broker, IN, 0, "a", "fail1");
+    rig_submit(broker, IN, 0, "a", "ok");
+    rig_start(rig);
+    rig_run(rig);
+    for (int i = 0; i < 10; i++) {
+        pass(300);
+    }
+    ck_assert_uint_eq(committed(IN, 0), 2);
+    ck_assert_uint_eq(committed(RETRY, 0), memory_broker_high(broker, RETRY, 0));
+}
+END_TEST
+
 START_TEST(the_offset_waits_for_the_acknowledgement)
 {
     rig_submit(broker, IN, 0, "a", "ok");
@@ -218,6 +299,35 @@ START_TEST(a_restart_keeps_when_a_record_is_due)
         ck_assert_uint_le(memory_broker_high(broker, OUT, 0), may);
         ck_assert_uint_ge(memory_broker_high(broker, OUT, 0), must);
     }
+}
+END_TEST
+
+/* The clock jumps back while one record waits, and before another stage reads what waits. */
+START_TEST(a_clock_that_jumps_makes_no_record_wait_longer)
+{
+    enum { HOUR_MS = 3600 * 1000 };
+    rig_submit(broker, IN, 0, "a", "fail1");
+    rig_start(rig);
+    rig_run(rig);
+    rig->wall_shift_ms = -HOUR_MS;
+    pass(1300);
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0");
+    rig->wall_shift_ms = 0;
+    rig_submit(broker, IN, 0, "a", "fail1");
+    rig_run(rig);
+    rig_crash(rig);
+    rig->wall_shift_ms = -HOUR_MS;
+    rig_start(rig);
+    rig_run(rig);
+    pass(1300);
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1");
+    rig_submit(broker, IN, 0, "a", "fail1");
+    turns(20);
+    rig->wall_shift_ms = HOUR_MS;
+    turns(700); /* nor shorter */
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1");
+    pass(600);
+    ck_assert_str_eq(stamped_origins(broker, OUT, 0, "a"), "0 1 2");
 }
 END_TEST
 
@@ -668,6 +778,9 @@ static void add(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, records_flow_in_order_and_name_their_predecessors);
+    tcase_add_test(tcase, a_broker_that_does_not_answer_is_told);
+    tcase_add_test(tcase, a_store_that_does_not_answer_is_told);
+    tcase_add_test(tcase, a_refused_commit_is_made_again);
     tcase_add_test(tcase, the_offset_waits_for_the_acknowledgement);
     tcase_add_test(tcase, equal_records_have_equal_ids_and_bytes_after_a_crash);
     tcase_add_test(tcase, a_dead_letter_keeps_every_byte_and_is_not_handled_again);
@@ -675,6 +788,7 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, retries_end_in_a_dead_letter_and_the_model_goes_on);
     tcase_add_test(tcase, parked_records_survive_a_restart_with_their_attempts);
     tcase_add_test(tcase, a_restart_keeps_when_a_record_is_due);
+    tcase_add_test(tcase, a_clock_that_jumps_makes_no_record_wait_longer);
     tcase_add_test(tcase, a_parked_record_that_is_written_late_is_known);
     tcase_add_test(tcase, a_dependency_that_is_down_spends_no_attempt);
     tcase_add_test(tcase, a_busy_lane_waits_and_others_go_on);

@@ -51,7 +51,7 @@ START_TEST(parked_in_order_and_resolved_in_any)
     mr_park_again(&park, 3, 999);
     ck_assert_uint_eq(mr_park_head(&park)->origin, 10);
     ck_assert_uint_eq(mr_park_head(&park)->attempt, 3);
-    ck_assert_int_eq(mr_park_head(&park)->due_ms, 999);
+    ck_assert_int_eq(mr_park_head(&park)->due_ticks_ms, 999);
     mr_park_begin(&park);
     mr_park_begin(&park);
     mr_park_resolve(&park, 20); /* before 10: it stays until 10 is resolved too */

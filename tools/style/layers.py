@@ -29,7 +29,7 @@ OWNS = {
     "base": "base bump clock config hash metrics retry trace work",
     "arena": "arena",
     "model": "batch checkpoint engine layer message network pricing profile schedule sobol spec",
-    "store": "store versions",
+    "store": "store store_watch versions",
     "kafka": "log log_kafka topics topics_create",
     "stage": "order service stage wire",
 }

@@ -16,6 +16,7 @@
 #include "millrace/clock.h"
 #include "millrace/log.h"
 #include "millrace/metrics.h"
+#include "millrace/store_watch.h"
 #include "millrace/topics.h"
 #include "millrace/trace.h"
 #include "millrace/work.h"
@@ -127,8 +128,8 @@ struct mr_stage_ops {
     void (*item_free)(void *self, struct mr_item *item); /* frees item->state. May be NULL */
     /* An output of mr_stage_emit was acknowledged. May be NULL. */
     void (*emitted)(void *self, struct mr_lane *lane, uint64_t token);
-    /* Each turn. May be NULL. A failure ends the process. */
-    struct mr_error (*turn)(void *self, int64_t now_ms);
+    /* Each turn, at mr_stage_ticks_ms. May be NULL. A failure ends the process. */
+    struct mr_error (*turn)(void *self, int64_t ticks_ms);
     /* The offset of that input below which the group's offset may be committed; UINT64_MAX: no bound. May be NULL. */
     uint64_t (*floor)(void *self, uint32_t input, uint32_t partition);
 };
@@ -168,6 +169,7 @@ struct mr_stage_env {
     struct mr_metrics *metrics;
     struct mr_health *health; /* may be NULL */
     struct mr_work *work;     /* may be NULL: the service has no jobs */
+    struct mr_store *store;   /* as mr_store_watch gives it, for a look at whether it answers; may be NULL */
     const struct mr_deployment *deployment;
     const uint32_t *partitions; /* assign mode: these; subscribe mode: NULL */
     size_t partition_count;
@@ -193,7 +195,10 @@ void mr_stage_free(struct mr_stage *stage);
 
 /* Memory until the end of this turn. */
 struct mr_arena *mr_stage_arena(struct mr_stage *stage);
+/* Since 1970. It may jump, so no wait goes by it. */
 int64_t mr_stage_now_ms(const struct mr_stage *stage);
+/* Of the clock that never goes back. */
+int64_t mr_stage_ticks_ms(const struct mr_stage *stage);
 /* Adds one to millrace_decisions_total of that name. A verdict's decision is counted by the loop. */
 void mr_stage_count(struct mr_stage *stage, const char *decision);
 /* The stamp of an output of this item: prev is the origin of the lane's last record in that output topic. */
