@@ -1,7 +1,6 @@
 /* The stage's retry topic (rule R3): read when a partition is assigned, read by offset when a parked record is due. */
 #include "stage_internal.h"
 
-#include "millrace/retry.h"
 #include "millrace/retry/v1/retry.pb-c.h"
 #include "millrace/wire.h"
 
@@ -22,7 +21,7 @@ int64_t mr_park_due_ticks(const struct mr_stage *stage, uint32_t partition, uint
     if (attempt == 0) {
         return 0;
     }
-    const struct mr_retry retry = mr_retry_decide(attempt - 1, mr_retry_event(partition, origin));
+    const struct mr_retry retry = mr_retry_decide(stage->env.retry, attempt - 1, mr_retry_event(partition, origin));
     const int64_t longest_ms = retry.kind == MR_RETRY_SCHEDULED ? retry.wait_ms : 0;
     const int64_t wait_ms = due_ms - mr_stage_now_ms(stage);
     return mr_stage_ticks_ms(stage) + (wait_ms < longest_ms ? wait_ms : longest_ms);

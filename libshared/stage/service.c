@@ -236,6 +236,7 @@ static struct mr_error run_stage(struct mr_service *service, const struct mr_sta
         .parked_max = (uint32_t)config->parked_max,
         .fold_every = (uint32_t)config->fold_every,
         .fold_share = FOLD_SHARE,
+        .retry = service->retry,
         .probe_ms = PROBE_MS,
         .stop_wait_ms = STOP_WAIT_MS,
     };
@@ -302,7 +303,11 @@ int mr_service_main(const struct mr_service_plan *plan, int argc, char *argv[])
         mr_config_help(plan->options, help ? stdout : stderr);
         return help ? MR_EXIT_OK : MR_EXIT_USAGE;
     }
-    struct mr_service service = {.clock = mr_clock_system(), .config = plan->common};
+    struct mr_service service = {.clock = mr_clock_system(),
+                                 .config = plan->common,
+                                 .retry = {.attempts_max = (uint32_t)plan->common->retry_attempts,
+                                           .first_wait_ms = (uint32_t)plan->common->retry_first_ms,
+                                           .wait_ms_max = (uint32_t)plan->common->retry_longest_ms}};
     service.trace = mr_trace_open(plan->name, STDERR_FILENO, level_of(plan->common->log_level));
     service.metrics = mr_metrics_new(plan->name);
     int exit_code = MR_EXIT_FAILED;

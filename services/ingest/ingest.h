@@ -7,7 +7,7 @@
 #ifndef INGEST_H
 #define INGEST_H
 
-#include "millrace/base.h"
+#include "millrace/retry.h"
 
 /* What one model may hold at most, so that its state stays bounded. Beyond it, records are rejected by name. */
 enum {
@@ -141,6 +141,7 @@ struct ingest_event {
     union {
         struct ingest_facts submitted;
         struct {
+            struct mr_retry_policy policy;
             uint32_t failed_before; /* attempts */
             uint64_t event_hash;    /* for the jitter */
             int64_t now_ms;

@@ -1,7 +1,5 @@
 #include "ingest.h"
 
-#include "millrace/retry.h"
-
 static struct ingest_decision rejected(enum ingest_reason reason)
 {
     return (struct ingest_decision){.kind = INGEST_DECISION_REJECTED, .of = {.reason = reason}};
@@ -162,9 +160,10 @@ static struct ingest_decision when_submitted(const struct ingest_view *view, con
     mr_unreachable(__func__);
 }
 
-static struct ingest_decision when_failed(uint32_t failed_before, uint64_t event_hash, int64_t now_ms)
+static struct ingest_decision when_failed(struct mr_retry_policy policy, uint32_t failed_before, uint64_t event_hash,
+                                          int64_t now_ms)
 {
-    const struct mr_retry retry = mr_retry_decide(failed_before, event_hash);
+    const struct mr_retry retry = mr_retry_decide(policy, failed_before, event_hash);
     switch (retry.kind) {
     case MR_RETRY_SCHEDULED:
         return (struct ingest_decision){
@@ -183,7 +182,8 @@ struct ingest_decision ingest_decide(const struct ingest_view *view, const struc
     switch (event->kind) {
     case INGEST_EVENT_SUBMITTED: return when_submitted(view, &event->of.submitted);
     case INGEST_EVENT_FAILED:
-        return when_failed(event->of.failed.failed_before, event->of.failed.event_hash, event->of.failed.now_ms);
+        return when_failed(event->of.failed.policy, event->of.failed.failed_before, event->of.failed.event_hash,
+                           event->of.failed.now_ms);
     case INGEST_EVENT_BURIED:
         return (struct ingest_decision){.kind = INGEST_DECISION_DEAD_LETTERED,
                                         .of = {.reason = event->of.buried.reason}};

@@ -90,7 +90,8 @@ static struct ingest_event failure_of(const struct ingest_effects *effects, cons
 {
     return (struct ingest_event){
         .kind = INGEST_EVENT_FAILED,
-        .of = {.failed = {.failed_before = item->attempt,
+        .of = {.failed = {.policy = effects->service->retry,
+                          .failed_before = item->attempt,
                           .event_hash = mr_retry_event(item->lane->partition, item->origin),
                           .now_ms = mr_stage_now_ms(effects->service->stage)}},
     };

@@ -9,6 +9,7 @@
 
 static const struct mr_option rows[] = {
     MR_SERVICE_ROWS(struct ingest_config, "ingest"),
+    MR_SERVICE_RETRY_ROWS(struct ingest_config),
     ROW("max-record-bytes", max_record_bytes, "655360", 1024, 900000,
         "A submitted value and its headers may have this many bytes; above, too_large."),
     ROW("max-inline-bytes", max_inline_bytes, "524288", 0, 524288,

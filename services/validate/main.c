@@ -11,6 +11,7 @@ enum { VALIDATE_WORKERS = 2 };
 
 static const struct mr_option rows[] = {
     MR_SERVICE_ROWS(struct validate_config, "validate"),
+    MR_SERVICE_RETRY_ROWS(struct validate_config),
     MR_SERVICE_STORE_ROW(struct validate_config),
     ROW("max-rows", max_rows, "1048576", 1, 16777216,
         "A batch may have this many rows; above, or above the run's own limit, it is rejected as too_large."),

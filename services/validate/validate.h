@@ -8,7 +8,7 @@
 #ifndef VALIDATE_H
 #define VALIDATE_H
 
-#include "millrace/base.h"
+#include "millrace/retry.h"
 #include "millrace/store.h"
 
 /* Why a record ends in a dead letter. */
@@ -156,6 +156,7 @@ enum validate_fetched {
 
 /* What the next attempt's time depends on. */
 struct validate_attempt {
+    struct mr_retry_policy policy;
     uint32_t failed_before;
     uint64_t event_hash;
     int64_t now_ms;

@@ -1,7 +1,5 @@
 #include "validate.h"
 
-#include "millrace/retry.h"
-
 static struct validate_step settle(struct validate_decision decision)
 {
     return (struct validate_step){.next = {.kind = VALIDATE_STATE_DONE}, .decision = decision};
@@ -25,7 +23,7 @@ static struct validate_step fault(const struct validate_state *state)
 
 static struct validate_step fail(enum validate_reason reason, const struct validate_attempt *attempt)
 {
-    const struct mr_retry retry = mr_retry_decide(attempt->failed_before, attempt->event_hash);
+    const struct mr_retry retry = mr_retry_decide(attempt->policy, attempt->failed_before, attempt->event_hash);
     switch (retry.kind) {
     case MR_RETRY_SCHEDULED:
         return settle((struct validate_decision){

@@ -170,7 +170,8 @@ static void say(struct turn *turn, const char *text)
 static struct validate_attempt attempt_of(const struct turn *turn)
 {
     const struct mr_item *item = turn->item;
-    return (struct validate_attempt){.failed_before = item->attempt,
+    return (struct validate_attempt){.policy = turn->effects->service->retry,
+                                     .failed_before = item->attempt,
                                      .event_hash = mr_retry_event(item->lane->partition, item->origin),
                                      .now_ms = mr_stage_now_ms(turn->effects->service->stage)};
 }

@@ -137,9 +137,9 @@ versions() {
 }
 # told SERVICE DECISION DEPENDENCY: in its log, behind the lines that were there.
 told() {
-  tail -n "+$((lines[$1] + 1))" "$dir/log/$1.log" |
+  [ "$(tail -n "+$((lines[$1] + 1))" "$dir/log/$1.log" |
     jq -R --arg decision "$2" --arg dependency "${3/null/}" 'fromjson? | select(.decision == $decision) |
-      select((.dependency // "") == $dependency)' | grep -q .
+      select((.dependency // "") == $dependency)' | wc -l)" -gt 0 ]
 }
 
 # ---- A run

@@ -58,6 +58,7 @@ static struct ingest_event any_event(struct exhaust *e)
         choose_body(e, &event.of.submitted);
         return event;
     case INGEST_EVENT_FAILED:
+        event.of.failed.policy = MR_RETRY_DEFAULT;
         event.of.failed.failed_before = exhaust_pick(e, 6);
         event.of.failed.now_ms = 1000;
         return event;

@@ -54,9 +54,13 @@ static struct validate_event any_event(struct exhaust *e)
     case VALIDATE_EVENT_RECORD: choose_facts(e, &event.of.record); return event;
     case VALIDATE_EVENT_FETCHED:
         event.of.fetched.outcome = (enum validate_fetched)kind_of(e, VALIDATE_FETCHED_LAST);
+        event.of.fetched.attempt.policy = MR_RETRY_DEFAULT;
         event.of.fetched.attempt.failed_before = exhaust_pick(e, 6);
         return event;
-    case VALIDATE_EVENT_FAILED: event.of.failed.attempt.failed_before = exhaust_pick(e, 6); return event;
+    case VALIDATE_EVENT_FAILED:
+        event.of.failed.attempt.policy = MR_RETRY_DEFAULT;
+        event.of.failed.attempt.failed_before = exhaust_pick(e, 6);
+        return event;
     case VALIDATE_EVENT_PROBED:
     case VALIDATE_EVENT_BURIED: return event;
     }

@@ -45,6 +45,7 @@ static void start(struct service_rig *rig)
         .window_bytes = 1 << 20,
         .parked_max = 1000,
         .fold_every = rig->fold_every,
+        .retry = service->retry,
         .probe_ms = 20,
         .stop_wait_ms = 1000,
     };
@@ -69,6 +70,7 @@ struct service_rig *service_rig_new(struct mr_error (*open)(void *, struct mr_se
     rig->config = config;
     rig->now_ms = 1000000;
     rig->service.store = store;
+    rig->service.retry = MR_RETRY_DEFAULT;
     rig->service.clock = (struct mr_clock){rig, rig_wall, rig_monotonic};
     rig->service.metrics = mr_metrics_new("test");
     rig->service.trace = (struct mr_trace){.descriptor = STDERR_FILENO,

@@ -174,7 +174,8 @@ static struct mr_verdict emitted(struct rig *rig, const struct mr_item *item, co
 
 static struct mr_verdict retried(const struct rig *rig, const struct mr_item *item)
 {
-    const struct mr_retry retry = mr_retry_decide(item->attempt, mr_retry_event(item->lane->partition, item->origin));
+    const struct mr_retry retry =
+        mr_retry_decide(MR_RETRY_DEFAULT, item->attempt, mr_retry_event(item->lane->partition, item->origin));
     if (retry.kind == MR_RETRY_EXHAUSTED) {
         return (struct mr_verdict){.kind = MR_VERDICT_DEAD_LETTER, .decision = "RetryExhausted", .reason = "exhausted"};
     }
@@ -321,6 +322,7 @@ void rig_start(struct rig *rig)
         .parked_max = rig->parked_max,
         .fold_every = rig->fold_every,
         .fold_share = rig->fold_share,
+        .retry = MR_RETRY_DEFAULT,
         .probe_ms = 100,
         .stop_wait_ms = 1000,
     };

@@ -128,14 +128,15 @@ START_TEST(a_failure_is_tried_five_times)
     const struct ingest_view view = {IDLE};
     int64_t due_ms = 0;
     for (uint32_t failed = 0; failed < 4; failed++) {
-        const struct ingest_event event = {.kind = INGEST_EVENT_FAILED, .of = {.failed = {failed, 9, 1000}}};
+        const struct ingest_event event = {.kind = INGEST_EVENT_FAILED,
+                                           .of = {.failed = {MR_RETRY_DEFAULT, failed, 9, 1000}}};
         const struct ingest_decision decision = ingest_decide(&view, &event);
         ck_assert_int_eq(decision.kind, INGEST_DECISION_RETRY_SCHEDULED);
         ck_assert_uint_eq(decision.of.retry.attempt, failed + 1);
         ck_assert_int_gt(decision.of.retry.at_ms, due_ms);
         due_ms = decision.of.retry.at_ms;
     }
-    const struct ingest_event last = {.kind = INGEST_EVENT_FAILED, .of = {.failed = {4, 9, 1000}}};
+    const struct ingest_event last = {.kind = INGEST_EVENT_FAILED, .of = {.failed = {MR_RETRY_DEFAULT, 4, 9, 1000}}};
     const struct ingest_decision decision = ingest_decide(&view, &last);
     ck_assert_int_eq(decision.kind, INGEST_DECISION_RETRY_EXHAUSTED);
     ck_assert_int_eq(decision.of.reason, INGEST_REASON_OUT_OF_MEMORY);

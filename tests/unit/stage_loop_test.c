@@ -292,7 +292,7 @@ START_TEST(a_restart_keeps_when_a_record_is_due)
         turns(1);
         size_t may = 0, must = 0;
         for (uint64_t origin = 0; origin < MODELS; origin++) {
-            const int64_t due_ms = begun_ms + mr_retry_decide(0, mr_retry_event(0, origin)).wait_ms;
+            const int64_t due_ms = begun_ms + mr_retry_decide(MR_RETRY_DEFAULT, 0, mr_retry_event(0, origin)).wait_ms;
             may += due_ms <= rig->now_ms ? 1 : 0;
             must += due_ms + LATE_MS <= rig->now_ms ? 1 : 0;
         }

@@ -105,8 +105,9 @@ START_TEST(answer_holds)
 {
     const struct answer *row = &answers[_i];
     const struct validate_state fetching = {.kind = VALIDATE_STATE_FETCHING};
-    struct validate_event event = {.kind = VALIDATE_EVENT_FETCHED,
-                                   .of = {.fetched = {.outcome = row->outcome, .attempt = {4, 1, 1000}}}};
+    struct validate_event event = {
+        .kind = VALIDATE_EVENT_FETCHED,
+        .of = {.fetched = {.outcome = row->outcome, .attempt = {MR_RETRY_DEFAULT, 4, 1, 1000}}}};
     const struct validate_step step = validate_decide(&fetching, &event);
     ck_assert_str_eq(validate_decision_text(step.decision.kind), validate_decision_text(row->decision));
     if (row->reason != 0) {
@@ -147,7 +148,7 @@ START_TEST(a_store_that_is_down_is_waited_for)
     const struct validate_event probed = {.kind = VALIDATE_EVENT_PROBED};
     const struct validate_event down = {
         .kind = VALIDATE_EVENT_FETCHED,
-        .of = {.fetched = {.outcome = VALIDATE_FETCHED_STORE_DOWN, .attempt = {4, 1, 1000}}}};
+        .of = {.fetched = {.outcome = VALIDATE_FETCHED_STORE_DOWN, .attempt = {MR_RETRY_DEFAULT, 4, 1, 1000}}}};
     const struct validate_event copied = {.kind = VALIDATE_EVENT_FETCHED,
                                           .of = {.fetched = {.outcome = VALIDATE_FETCHED_COPIED}}};
     struct validate_state state = {.kind = VALIDATE_STATE_FETCHING, .precision = cast};

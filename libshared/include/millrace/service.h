@@ -20,6 +20,7 @@ struct mr_service_config {
     const char *health_host;
     uint64_t health_port; /* 0: none */
     uint64_t window_records, window_bytes, parked_max, fold_every, linger_ms;
+    uint64_t retry_attempts, retry_first_ms, retry_longest_ms; /* services with a retry topic only */
 };
 
 /* The common rows of a service's option table; `type` is its config struct, whose member `common` is a
@@ -56,6 +57,13 @@ struct mr_service_config {
                     "neither written nor read."),                                                                      \
     MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "5", 0, 1000, NULL,                                 \
                     "How long a produced record may wait for others.")
+#define MR_SERVICE_RETRY_ROWS(type)                                                                                    \
+    MR_SERVICE_ROW_(type, "retry-attempts", retry_attempts, MR_OPTION_COUNT, "5", 1, 1000, NULL,                       \
+                    "Attempts at a record that fails for a reason of its own; the last makes it a dead letter."),      \
+    MR_SERVICE_ROW_(type, "retry-first-ms", retry_first_ms, MR_OPTION_COUNT, "1000", 1, 3600000, NULL,                 \
+                    "How long it waits for its second attempt (+-20 %); each further wait is twice as long."),         \
+    MR_SERVICE_ROW_(type, "retry-longest-ms", retry_longest_ms, MR_OPTION_COUNT, "300000", 1, 86400000, NULL,          \
+                    "The longest of these waits.")
 #define MR_SERVICE_STORE_ROW(type)                                                                                     \
     MR_SERVICE_ROW_(type, "store", store, MR_OPTION_TEXT, NULL, 0, 0, NULL,                                            \
                     "Object store: file:///dir or s3://bucket/prefix.")
@@ -72,6 +80,7 @@ struct mr_service {
     struct mr_deployment deployment;
     struct mr_stage *stage; /* set before any of the stage's ops is called */
     const struct mr_service_config *config;
+    struct mr_retry_policy retry; /* by config */
 };
 
 struct mr_service_plan {

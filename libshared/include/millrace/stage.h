@@ -16,6 +16,7 @@
 #include "millrace/clock.h"
 #include "millrace/log.h"
 #include "millrace/metrics.h"
+#include "millrace/retry.h"
 #include "millrace/store_watch.h"
 #include "millrace/topics.h"
 #include "millrace/trace.h"
@@ -178,8 +179,9 @@ struct mr_stage_env {
     uint32_t parked_max;     /* parked records of a partition at most; then its input pauses */
     uint32_t fold_every;     /* outputs of a partition between two snapshots of the fold; 0: the cache is not used */
     uint32_t fold_share;     /* and so many times the bytes of a snapshot */
-    uint32_t probe_ms;       /* between two probes of a dependency that is down */
-    uint32_t stop_wait_ms;   /* how long a stop waits for what is in flight */
+    struct mr_retry_policy retry; /* of a stage with a retry topic */
+    uint32_t probe_ms;            /* between two probes of a dependency that is down */
+    uint32_t stop_wait_ms;        /* how long a stop waits for what is in flight */
 };
 
 MR_MUST_USE struct mr_error mr_stage_new(const struct mr_stage_spec *spec, const struct mr_stage_env *env,
