@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CANONICAL (JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9))
+
 /* ---- Text ------------------------------------------------------------------------------------------------ */
 
 /* The length of the UTF-8 character at `text`, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut). */
@@ -107,9 +109,7 @@ static void set_position(struct writer *w, const struct mr_position *position)
 static struct mr_error finish(struct writer *w, const char *what, struct mr_buffer *ret_json)
 {
     struct mr_error error = mr_ok();
-    char *text = w->out_of_memory || w->out_of_range
-                     ? NULL
-                     : json_dumps(w->object, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(9));
+    char *text = w->out_of_memory || w->out_of_range ? NULL : json_dumps(w->object, CANONICAL);
     if (w->out_of_range) {
         error = mr_error_make(MR_ERROR_REJECT, "out_of_range", 0, "%s: a number is over 2^63 - 1", what);
     } else if (text == NULL) {
@@ -212,9 +212,21 @@ struct mr_error mr_head_encode(const struct mr_head *head, struct mr_buffer *ret
     return finish(&w, "head.json", ret_json);
 }
 
+/* The SHA-256 of the canonical JSON of an object. False: out of memory. */
+static bool hash_of_object(const json_t *object, struct mr_sha256 *ret_hash)
+{
+    char *text = json_dumps(object, CANONICAL);
+    if (text != NULL) {
+        *ret_hash = mr_sha256_of(mr_bytes_of_text(text));
+    }
+    free(text);
+    return text != NULL;
+}
+
 struct mr_error mr_audit_encode(const struct mr_audit *audit, struct mr_buffer *ret_json)
 {
     struct writer w = {.object = json_object()};
+    struct mr_sha256 entry_hash;
     set_text(&w, "build", audit->build);
     set_hash(&w, "commit_id", &audit->commit_id);
     set_hash(&w, "content_hash", &audit->content_hash);
@@ -224,6 +236,11 @@ struct mr_error mr_audit_encode(const struct mr_audit *audit, struct mr_buffer *
     set_hash(&w, "record_hash", &audit->record_hash);
     set_text(&w, "version_id", audit->version_id);
     set_text(&w, "writer", audit->writer);
+    if (hash_of_object(w.object, &entry_hash)) {
+        set_hash(&w, "entry_hash", &entry_hash);
+    } else {
+        w.out_of_memory = true;
+    }
     return finish(&w, "audit entry", ret_json);
 }
 
@@ -428,6 +445,24 @@ struct mr_error mr_head_decode(struct mr_bytes json, struct mr_head *ret_head)
     return error;
 }
 
+/* Whether an audit entry is, byte for byte, what was written. Without entry_hash it is of the time before there was
+ * one, when it had these fields and no other: so no name that changed makes a new entry look like an old one. */
+static bool audit_is_whole(json_t *root, struct mr_bytes json)
+{
+    enum { OLD_FIELDS = 9 };
+    const json_t *stated = json_object_get(root, "entry_hash");
+    struct mr_sha256 wanted, hash = {{0}};
+    char *text = json_dumps(root, CANONICAL);
+    const bool canonical = text != NULL && mr_bytes_equal(mr_bytes_of_text(text), json);
+    free(text);
+    if (stated == NULL) {
+        return canonical && json_object_size(root) == OLD_FIELDS;
+    }
+    const bool parsed = json_is_string(stated) && mr_sha256_parse(json_string_value(stated), &wanted);
+    return canonical && parsed && json_object_del(root, "entry_hash") == 0 && hash_of_object(root, &hash) &&
+           mr_sha256_equal(&hash, &wanted);
+}
+
 struct mr_error mr_audit_decode(struct mr_bytes json, struct mr_audit *ret_audit)
 {
     struct reader r = {.what = "audit entry"};
@@ -443,6 +478,9 @@ struct mr_error mr_audit_decode(struct mr_bytes json, struct mr_audit *ret_audit
         get_hash(&r, root, "record_hash", &audit.record_hash);
         get_version_id(&r, root, "version_id", audit.version_id);
         get_text(&r, root, "writer", audit.writer, sizeof audit.writer);
+        if (r.wrong == NULL && !audit_is_whole(root, json)) {
+            r.wrong = "entry_hash";
+        }
     }
     const struct mr_error error = reader_error(&r, root);
     json_decref(root);

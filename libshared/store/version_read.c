@@ -299,7 +299,6 @@ struct mr_error mr_versions_inspect(struct mr_store *store, const char *model_id
 {
     struct mr_version_inspection found = {0};
     struct mr_version_entry head;
-    struct mr_audit_index index = {0};
     struct mr_buffer body = {0};
     MR_TRY(mr_version_find(store, model_id, (struct mr_version_choice){.kind = MR_VERSION_HEAD}, &head));
     MR_TRY(mr_version_find(store, model_id, choice, &found.entry));
@@ -312,10 +311,7 @@ struct mr_error mr_versions_inspect(struct mr_store *store, const char *model_id
     }
     found.has_payload = !mr_failed(loaded) || strcmp(loaded.code, "corrupt") == 0;
     found.payload_good = !mr_failed(loaded);
-    MR_TRY(mr_audit_index_read(store, model_id, &index));
-    const struct mr_error error = mr_audit_count(store, &index, &found.entry, false, &found.audit_count);
-    mr_audit_index_deinit(&index);
-    MR_TRY(error);
+    MR_TRY(mr_audit_count(store, &found.entry, &found.audit_count, &found.audit_bad));
     *ret_inspection = found;
     return mr_ok();
 }

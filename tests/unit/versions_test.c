@@ -9,6 +9,7 @@
 
 enum { VERSIONS = 4 };
 static const char model[] = "m-1";
+static const int64_t first_ms = 1777982400123;
 
 static struct mr_store *store;
 static struct mr_version_entry chain[VERSIONS];
@@ -71,6 +72,30 @@ static void put_audit(const struct mr_version_entry *entry, int64_t observed_ms)
     put_buffer(key, &json);
 }
 
+static void audit_key(const struct mr_version_entry *entry, char ret_key[MR_VERSION_KEY_SIZE])
+{
+    struct mr_audit audit = {.observed_ms = first_ms + (int64_t)entry->version.counter * 1000,
+                             .commit_id = entry->version.commit_id};
+    memcpy(audit.model_id, model, sizeof model);
+    mr_key_audit(&audit, ret_key);
+}
+
+/* In place of the version's first audit entry; NULL removes it. */
+static void put_audit_text(const struct mr_version_entry *entry, const char *text)
+{
+    char key[MR_VERSION_KEY_SIZE];
+    audit_key(entry, key);
+    ck_assert_uint_gt(memory_store_peek(store, key).size, 0);
+    memory_store_set(store, key, text);
+}
+
+static struct mr_bytes audit_bytes(const struct mr_version_entry *entry)
+{
+    char key[MR_VERSION_KEY_SIZE];
+    audit_key(entry, key);
+    return memory_store_peek(store, key);
+}
+
 /* Gives it its ids, writes it, and fills its record hash. */
 static void put_version(struct mr_version_entry *entry, const char *payload)
 {
@@ -88,7 +113,7 @@ static void put_version(struct mr_version_entry *entry, const char *payload)
     mr_sha256_text(&version->content_hash, text);
     put_file(version->version_id, "checkpoint.pb", payload);
     put_file(version->version_id, "content_hash.txt", text);
-    put_audit(entry, 1777982400123 + (int64_t)version->counter * 1000);
+    put_audit(entry, first_ms + (int64_t)version->counter * 1000);
 }
 
 static struct mr_version_entry make(uint64_t counter, const struct mr_version_entry *parent)
@@ -428,7 +453,10 @@ START_TEST(damaged_metadata)
     put_file(chain[1].version.version_id, "metadata.json", NULL);
     expect_corrupt(MR_CORRUPTION_METADATA_MISSING, 1);
     put_file(chain[3].version.version_id, "metadata.json", "{}");
-    expect_corrupt(MR_CORRUPTION_RECORD_HASH, 3);
+    expect_corrupt(MR_CORRUPTION_METADATA_MISSING, 1); /* the first, though nothing leads to it any more */
+    memory_store_set(store, "m-1/head.json", NULL);
+    put_head(&chain[1]);
+    expect_corrupt(MR_CORRUPTION_METADATA_MISSING, 1);
 }
 END_TEST
 
@@ -445,23 +473,47 @@ START_TEST(damaged_head)
     other = chain[3];
     other.record_hash.bytes[0] ^= 1;
     put_head(&other);
+    expect_corrupt(MR_CORRUPTION_HEAD_MISMATCH, 3); /* the audit entry says that the metadata is what was committed */
+    put_audit_text(&chain[3], NULL);
     expect_corrupt(MR_CORRUPTION_RECORD_HASH, 3);
     put_head(&chain[1]); /* a head that went back is a shorter chain, which is good in itself */
     ck_assert_int_eq(mr_versions_verify(store, model).verdict, MR_VERIFY_GOOD);
 }
 END_TEST
 
-START_TEST(missing_audit)
+START_TEST(damaged_audit)
 {
-    char key[MR_VERSION_KEY_SIZE];
-    struct mr_audit audit = {.observed_ms = 1777982401123, .commit_id = chain[1].version.commit_id};
-    memcpy(audit.model_id, model, sizeof model);
-    mr_key_audit(&audit, key);
-    ck_assert_uint_gt(memory_store_peek(store, key).size, 0);
-    memory_store_set(store, key, "{}"); /* a name alone proves nothing */
-    expect_corrupt(MR_CORRUPTION_AUDIT_MISSING, 1);
-    put_audit(&chain[1], 42);
+    put_audit_text(&chain[1], "{}"); /* a name alone proves nothing */
+    expect_corrupt(MR_CORRUPTION_AUDIT_CORRUPT, 1);
+    put_audit(&chain[1], 42); /* another attempt does not make it good */
+    expect_corrupt(MR_CORRUPTION_AUDIT_CORRUPT, 1);
+    put_audit_text(&chain[1], NULL);
     ck_assert_int_eq(mr_versions_verify(store, model).verdict, MR_VERIFY_GOOD);
+    put_audit_text(&chain[2], NULL);
+    expect_corrupt(MR_CORRUPTION_AUDIT_MISSING, 2);
+    put_audit(&chain[2], 43);
+    memory_store_set(store, "m-1/audit/2026/05/05T12:00:00.123000Z_fe000000.json", "{}"); /* of no version */
+    expect_corrupt(MR_CORRUPTION_AUDIT_CORRUPT, -1);
+}
+END_TEST
+
+/* From the time before there was entry_hash. */
+START_TEST(old_audit)
+{
+    char text[2048];
+    struct mr_audit audit;
+    const struct mr_bytes now = audit_bytes(&chain[1]);
+    char *copy = strndup((const char *)now.data, now.size);
+    char *at = strstr(copy, ",\"entry_hash\""), *end = strstr(at + 1, ",\"");
+    (void)snprintf(text, sizeof text, "%.*s%s", (int)(at - copy), copy, end);
+    free(copy);
+    put_audit_text(&chain[1], text);
+    ck_assert_int_eq(mr_versions_verify(store, model).verdict, MR_VERIFY_GOOD);
+    ck_assert(!mr_failed(mr_audit_decode(mr_bytes_of_text(text), &audit)));
+    ck_assert_str_eq(audit.writer, "persist host:1");
+    /* With one more field it is no old one. */
+    (void)snprintf(text + strlen(text) - 1, sizeof text - strlen(text), ",\"x\":1}");
+    ck_assert_str_eq(mr_audit_decode(mr_bytes_of_text(text), &audit).code, "corrupt");
 }
 END_TEST
 
@@ -550,7 +602,8 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, damaged_payloads);
     tcase_add_test(tcase, damaged_metadata);
     tcase_add_test(tcase, damaged_head);
-    tcase_add_test(tcase, missing_audit);
+    tcase_add_test(tcase, damaged_audit);
+    tcase_add_test(tcase, old_audit);
     tcase_add_test(tcase, forged_versions);
     tcase_add_test(tcase, forged_identity);
     tcase_add_test(tcase, undecided);

@@ -87,7 +87,9 @@ struct mr_head {
     struct mr_position position;
 };
 
-/* One attempt to commit: what is not a function of log and spec stands here, and is not hashed. */
+/* One attempt to commit: what is not a function of log and spec stands here, and is not in the chain. Its JSON has one
+ * more field, entry_hash: the SHA-256 of the canonical JSON of the others. Entries from before there was one lack it.
+ */
 struct mr_audit {
     char model_id[MR_ID_SIZE];
     char version_id[MR_VERSION_ID_SIZE];
@@ -127,6 +129,7 @@ MR_MUST_USE struct mr_error mr_audit_encode(const struct mr_audit *audit, struct
 /* REJECT "corrupt" names the field. Unknown fields are ignored: a later version of Millrace may add some. */
 MR_MUST_USE struct mr_error mr_version_decode(struct mr_bytes json, struct mr_version *ret_version);
 MR_MUST_USE struct mr_error mr_head_decode(struct mr_bytes json, struct mr_head *ret_head);
+/* An entry whose entry_hash is not that of its other fields is "corrupt" too. */
 MR_MUST_USE struct mr_error mr_audit_decode(struct mr_bytes json, struct mr_audit *ret_audit);
 /* Cuts to size - 1 bytes between characters, and replaces what is not UTF-8 by U+FFFD. */
 void mr_text_clean(const char *text, char *ret_text, size_t size);
@@ -197,6 +200,7 @@ struct mr_version_inspection {
     bool has_payload, collected;
     bool payload_good; /* read and hashed: it is the content hash */
     uint64_t audit_count;
+    uint64_t audit_bad; /* entries that seem to name it, but are not what was written */
 };
 MR_MUST_USE struct mr_error mr_versions_inspect(struct mr_store *store, const char *model_id,
                                                 struct mr_version_choice choice,
@@ -229,26 +233,46 @@ enum mr_corruption {
     MR_CORRUPTION_PAYLOAD_SIZE,
     MR_CORRUPTION_HASH_FILE,     /* content_hash.txt is missing or says something else */
     MR_CORRUPTION_AUDIT_MISSING, /* no audit entry names it */
-    MR_CORRUPTION_LAST = MR_CORRUPTION_AUDIT_MISSING,
+    MR_CORRUPTION_AUDIT_CORRUPT, /* one that names it, or nothing that is in the chain, is not what was written */
+    MR_CORRUPTION_LAST = MR_CORRUPTION_AUDIT_CORRUPT,
 };
 const char *mr_verify_verdict_text(enum mr_verify_verdict verdict); /* "good" */
 const char *mr_corruption_text(enum mr_corruption corruption);      /* "payload_hash" */
 
 struct mr_verify_result {
     enum mr_verify_verdict verdict;
-    enum mr_corruption corruption; /* of the first bad version: the lowest counter that the walk reached */
-    bool has_version;              /* false: it is about head, or nothing was reached */
+    enum mr_corruption corruption; /* of the first bad version: the lowest counter that is bad */
+    bool has_version;              /* false: it is about head, an audit entry of no version, or nothing was reached */
     uint64_t counter;
     char version_id[MR_VERSION_ID_SIZE];
-    uint64_t versions;  /* in the chain, as far as it could be walked */
+    uint64_t versions;  /* in the chain, as far as it could be followed */
     uint64_t collected; /* of them, without payload by GC: tolerated */
+    uint64_t audits;    /* entries that were read */
+    uint64_t hashed_bytes;
+    bool metadata_only; /* what was asked for */
     bool has_head;
     struct mr_head head;
     char detail[MR_ERROR_DETAIL_MAX]; /* of CORRUPT and UNDECIDED: what and where */
 };
-/* Head, then every version down to genesis: record hash, parent, counter, semantic version, position, payload, hash
- * file, audit entry. UNDECIDED wins over nothing: a corruption that was found is reported even when the rest could not
- * be read. */
+
+struct mr_verify_progress {
+    uint64_t audits;                      /* read so far; they come first */
+    uint64_t versions, versions_expected; /* orphans are among those that were read */
+    uint64_t hashed_bytes;                /* of payloads */
+};
+struct mr_verify_options {
+    uint32_t threads;   /* that read and hash; 0: the caller's alone, which a store that is not thread-safe needs */
+    bool metadata_only; /* leave out the content of payloads and hash files; that they are there is checked */
+    /* Called on the caller's thread, after every object; may be NULL. */
+    void (*progress)(void *self, const struct mr_verify_progress *progress);
+    void *self;
+};
+/* Head, then every version from genesis up to it: record hash, parent, counter, semantic version, position, payload,
+ * hash file, audit entries. UNDECIDED wins over nothing: a corruption that was found is reported even when the rest
+ * could not be read. Memory: 8 bytes for each audit entry, and nothing else that grows with the versions. */
+MR_MUST_USE struct mr_verify_result mr_versions_verify_with(struct mr_store *store, const char *model_id,
+                                                            const struct mr_verify_options *options);
+/* All of it, on the caller's thread. */
 MR_MUST_USE struct mr_verify_result mr_versions_verify(struct mr_store *store, const char *model_id);
 
 #endif
