@@ -1,4 +1,5 @@
 mr_add_test(store_file LABEL unit SOURCES unit/store_file_test.c support/store_conformance.c LIBS mr_store)
+mr_add_test(store_sync LABEL unit SOURCES unit/store_sync_test.c LIBS mr_store)
 mr_add_test(store_race LABEL integration SOURCES unit/store_race_test.c support/store_races.c LIBS mr_store)
 mr_add_test(versions LABEL unit SOURCES unit/versions_test.c support/memory_store.c LIBS mr_store m)
 mr_add_test(s3_outcome LABEL unit SOURCES unit/s3_outcome_test.c LIBS mr_store)

@@ -13,6 +13,7 @@
 
 enum {
     PARTITIONS_MAX = 4096,
+    JOBS_OF_RECORD_MAX = 4, /* at once */
     BROKER_WAIT_MS = 2000,
     RETRY_WAIT_MS = 250,
     HEALTH_STALE_MS = 30000,
@@ -264,7 +265,7 @@ static struct mr_error serve(const struct mr_service_plan *plan, struct mr_servi
                           (uint16_t)plan->common->health_port, HEALTH_STALE_MS, &service->health));
     mr_health_waiting(service->health, "starting");
     if (plan->workers > 0) {
-        const uint64_t queue = (plan->common->window_records + 16) * PARTITIONS_MAX;
+        const uint64_t queue = (plan->common->window_records + 16) * JOBS_OF_RECORD_MAX * PARTITIONS_MAX;
         MR_TRY(mr_work_open(plan->workers, queue > UINT32_MAX ? UINT32_MAX : (uint32_t)queue, &service->work));
     }
     if (plan->uses_store) {

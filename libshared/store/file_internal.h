@@ -10,11 +10,13 @@
  *   .millrace/tmp/<writer>/  what one open store is writing; its owner holds a lock on the folder while it lives */
 #define MR_FILE_OWN ".millrace"
 
+struct mr_file_durable;
 struct mr_file_store {
     struct mr_store base;
     int root, locks, tmp; /* descriptors of folders; locks and tmp are -1 when the store cannot be written */
     int read_only_errno;  /* why it cannot */
     char writer[33];      /* the name of tmp */
+    struct mr_file_durable *durable;
 };
 
 /* The folders from the root to the one that holds the key's file: [0] is the root's own descriptor, never closed. */
@@ -27,8 +29,11 @@ struct mr_file_path {
 MR_MUST_USE int mr_file_path_open(const struct mr_file_store *store, const char *key, bool create,
                                   struct mr_file_path *ret_path);
 void mr_file_path_close(struct mr_file_path *path);
-/* fsync of every folder, deepest first: the entry and all folders above it are then durable, whoever made them. */
-MR_MUST_USE int mr_file_path_sync(const struct mr_file_path *path);
+/* fsync of the folder that holds the entry, and of those above whose own folder is not known to stay: then the entry
+ * and all folders above it are durable, whoever made them. */
+MR_MUST_USE int mr_file_path_sync(const struct mr_file_store *store, const struct mr_file_path *path);
+struct mr_file_durable *mr_file_durable_new(void); /* NULL: memory is out */
+void mr_file_durable_free(struct mr_file_durable *durable);
 
 /* False when somebody removed the store's folder: then "no such object" would be no answer. */
 MR_MUST_USE bool mr_file_root_alive(const struct mr_file_store *store);

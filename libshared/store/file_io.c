@@ -64,16 +64,6 @@ void mr_file_path_close(struct mr_file_path *path)
     }
 }
 
-int mr_file_path_sync(const struct mr_file_path *path)
-{
-    for (size_t i = path->count; i-- > 0;) {
-        if (fsync(path->folders[i]) != 0) {
-            return errno;
-        }
-    }
-    return 0;
-}
-
 bool mr_file_root_alive(const struct mr_file_store *store)
 {
     struct stat about;

@@ -2,8 +2,8 @@
  * The file:/// back end: every object is a plain file, byte for byte, that only whole renames ever change.
  *
  * A write holds its key's lock (flock), compares, writes a temporary file, fsyncs it, renames it, and fsyncs the
- * folders above. What fails before the rename certainly did not apply; a failed fsync after it is UNKNOWN. For local
- * file systems: a network one may not keep flock's promise.
+ * folder, and those above that may be new. What fails before the rename certainly did not apply; a failed fsync after
+ * it is UNKNOWN. For local file systems: a network one may not keep flock's promise.
  */
 #include "file_internal.h"
 
@@ -179,7 +179,7 @@ static int write_temporary(const struct mr_file_store *store, struct mr_bytes bo
 }
 
 /* DONE: the condition holds now. The caller holds the key's lock. */
-static struct mr_store_result check(const struct mr_file_path *path, const char *key,
+static struct mr_store_result check(const struct mr_file_store *store, const struct mr_file_path *path, const char *key,
                                     const struct mr_store_condition *condition)
 {
     int file = -1;
@@ -206,7 +206,7 @@ static struct mr_store_result check(const struct mr_file_path *path, const char 
         return mr_store_answer(MR_STORE_DONE, 0, "%s", "");
     }
     /* The caller may build on what it finds there: make sure that it stays, whoever wrote it. */
-    native = mr_file_path_sync(path);
+    native = mr_file_path_sync(store, path);
     if (native != 0) {
         return not_applied("put", key, "fsync of what is there", native);
     }
@@ -219,7 +219,7 @@ static struct mr_store_result put_locked(const struct mr_file_store *store, cons
                                          const char *key, const char *temporary,
                                          const struct mr_store_condition *condition)
 {
-    struct mr_store_result result = check(path, key, condition);
+    struct mr_store_result result = check(store, path, key, condition);
     if (result.outcome != MR_STORE_DONE) {
         return result;
     }
@@ -230,7 +230,7 @@ static struct mr_store_result put_locked(const struct mr_file_store *store, cons
         }
         return not_applied("put", key, "rename", native);
     }
-    const int native = mr_file_path_sync(path);
+    const int native = mr_file_path_sync(store, path);
     if (native != 0) {
         return mr_store_answer(MR_STORE_UNKNOWN, native, "put %.90s: renamed, but fsync of its folder: %s", key,
                                strerror(native));
@@ -439,6 +439,7 @@ static void file_close(struct mr_store *base)
     if (store->root >= 0) {
         (void)close(store->root);
     }
+    mr_file_durable_free(store->durable);
     free(store);
 }
 
@@ -502,10 +503,13 @@ static struct mr_error open_failed(const char *path, int native)
 struct mr_error mr_file_store_open(const char *path, struct mr_store **ret_store)
 {
     struct mr_file_store *store = calloc(1, sizeof *store);
-    if (store == NULL) {
+    struct mr_file_durable *durable = mr_file_durable_new();
+    if (store == NULL || durable == NULL) {
+        free(store);
+        mr_file_durable_free(durable);
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", ENOMEM, "opening store folder %.120s", path);
     }
-    *store = (struct mr_file_store){.base = {&ops}, .root = -1, .locks = -1, .tmp = -1};
+    *store = (struct mr_file_store){.base = {&ops}, .root = -1, .locks = -1, .tmp = -1, .durable = durable};
     int native = make_root(path, &store->root);
     if (native == 0) {
         native = open_own(store);

@@ -1,7 +1,7 @@
 /* millrace-persist: its options; the rest of main is the same for every service. */
 #include "persist_effects.h"
 
-enum { STORE_WORKERS = 4 };
+enum { STORE_WORKERS = 16 }; /* operations on the store at once: they wait for it, and cost nothing else */
 
 static const struct mr_option rows[] = {
     MR_SERVICE_ROWS(struct persist_config, "persist"),

@@ -3,12 +3,13 @@
  *
  * Read this file first: it is the whole vocabulary of the service. One checkpoint is one run of the machine:
  *
- *   read head -> already there, not fast-forward, or go -> check the spooled payload, build the metadata
- *   -> put checkpoint, hash, metadata (each if absent) -> put the audit entry -> swap head -> settle -> emit the
- * version
+ *   read head, and beside it the spooled payload -> already there, not fast-forward, or go -> check the payload, build
+ *   the metadata -> put checkpoint, hash, metadata and audit entry side by side, each if absent -> swap head -> settle
+ *   -> emit the version
  *
- * Every decision is one effect on the store, its answer the next event. A lost answer is never read as a failure: puts
- * are repeated and compared, the swap of head is settled by reading head again and walking parents (rules C5 to C7).
+ * Every decision is one effect on the store, its answer the next event: three round trips when nothing is in the way. A
+ * lost answer is never read as a failure: puts are repeated and compared, the swap of head is settled by reading head
+ * again and walking parents (rules C5 to C7).
  */
 #ifndef PERSIST_H
 #define PERSIST_H
@@ -45,6 +46,17 @@ struct persist_record {
     struct mr_sha256 parent_record_hash;
 };
 
+/* The objects that a commit puts before it swaps head. */
+enum { PERSIST_CHECKPOINT, PERSIST_HASH, PERSIST_METADATA, PERSIST_AUDIT, PERSIST_OBJECTS };
+
+/* What is to be done about one of them. */
+enum persist_task {
+    PERSIST_TASK_PUT = 1, /* if absent */
+    PERSIST_TASK_COMPARE, /* it exists, or no answer came: are they our bytes? */
+    PERSIST_TASK_NONE,    /* it is there */
+    PERSIST_TASK_LAST = PERSIST_TASK_NONE,
+};
+
 /* ---- States ------------------------------------------------------------------------------------------ */
 
 enum persist_state_kind {
@@ -53,14 +65,7 @@ enum persist_state_kind {
     PERSIST_STATE_LISTING, /* no head: is there a version that had one? */
     PERSIST_STATE_WALKING, /* head is at our position or past it: which version stands there? */
     PERSIST_STATE_READING_SPOOL,
-    PERSIST_STATE_PUTTING_CHECKPOINT,
-    PERSIST_STATE_COMPARING_CHECKPOINT, /* it exists, or no answer came: are they our bytes? */
-    PERSIST_STATE_PUTTING_HASH,
-    PERSIST_STATE_COMPARING_HASH,
-    PERSIST_STATE_PUTTING_METADATA,
-    PERSIST_STATE_COMPARING_METADATA,
-    PERSIST_STATE_PUTTING_AUDIT,
-    PERSIST_STATE_COMPARING_AUDIT,
+    PERSIST_STATE_STORING, /* the objects of our version */
     PERSIST_STATE_SWAPPING_HEAD,
     PERSIST_STATE_SETTLING,     /* the swap was not answered by a yes: what does head say now? */
     PERSIST_STATE_WALKING_BACK, /* head is past our counter: is ours below it? */
@@ -86,7 +91,8 @@ struct persist_state {
     uint64_t base_counter;
     struct mr_sha256 base_record_hash;
     uint64_t counter;
-    struct mr_sha256 record_hash; /* from PUTTING_CHECKPOINT on; what is stored, if it was adopted */
+    struct mr_sha256 record_hash;             /* from STORING on; what is stored, if it was adopted */
+    enum persist_task tasks[PERSIST_OBJECTS]; /* STORING */
     /* WALKING, WALKING_BACK: the version that is being read. */
     uint64_t cursor_counter;
     char cursor_version_id[PERSIST_VERSION_ID_SIZE];
@@ -103,7 +109,7 @@ enum persist_finding {
     PERSIST_FINDING_FOREIGN_LOG, /* the same, but its log id is not one of the deployment's */
     PERSIST_FINDING_BROKEN,      /* no JSON of ours, or not what the hash names */
     PERSIST_FINDING_SAME,        /* our bytes; of the spool: what the event says, and ours is built */
-    PERSIST_FINDING_ADOPTED,     /* metadata of our version in other bytes: record.record_hash is theirs */
+    PERSIST_FINDING_ADOPTED,     /* metadata of our version in other bytes */
     PERSIST_FINDING_DIFFERENT,   /* other bytes */
     PERSIST_FINDING_NO_VERSIONS, /* nothing under versions/ above the genesis counter */
     PERSIST_FINDING_VERSIONS,
@@ -115,7 +121,13 @@ enum persist_event_kind {
     PERSIST_EVENT_UNREADABLE, /* the same, but it cannot be read */
     PERSIST_EVENT_ELAPSED,    /* the wait is over */
     PERSIST_EVENT_ANSWERED,   /* by the store */
-    PERSIST_EVENT_LAST = PERSIST_EVENT_ANSWERED,
+    PERSIST_EVENT_STORED,     /* the same, to STORE: one answer for each task */
+    PERSIST_EVENT_LAST = PERSIST_EVENT_STORED,
+};
+
+struct persist_answer {
+    enum mr_store_outcome outcome;
+    enum persist_finding finding;
 };
 
 struct persist_event {
@@ -123,12 +135,14 @@ struct persist_event {
     union {
         struct persist_checkpoint began;
         struct {
-            enum mr_store_outcome outcome;
-            enum persist_finding finding;
-            /* RECORD: what was read. SAME of the spool: counter and record_hash of what ours becomes. ADOPTED: its
-             * record_hash. */
+            struct persist_answer answer;
+            /* RECORD: what was read. SAME of the spool: counter and record_hash of what ours becomes. */
             struct persist_record record;
         } answered;
+        struct {
+            struct persist_answer answers[PERSIST_OBJECTS]; /* where there was a task */
+            struct mr_sha256 adopted;                       /* ADOPTED: the record hash of what is stored */
+        } stored;
     } of;
 };
 
@@ -139,15 +153,8 @@ enum persist_decision_kind {
     PERSIST_DECISION_LIST_VERSIONS,
     PERSIST_DECISION_READ_METADATA, /* of a version in the chain */
     PERSIST_DECISION_READ_SPOOL,    /* and build what ours becomes, on the head that was read last */
-    PERSIST_DECISION_PUT_CHECKPOINT,
-    PERSIST_DECISION_COMPARE_CHECKPOINT,
-    PERSIST_DECISION_PUT_HASH,
-    PERSIST_DECISION_COMPARE_HASH,
-    PERSIST_DECISION_PUT_METADATA,
-    PERSIST_DECISION_COMPARE_METADATA,
-    PERSIST_DECISION_PUT_AUDIT,
-    PERSIST_DECISION_COMPARE_AUDIT,
-    PERSIST_DECISION_SWAP_HEAD, /* the same bytes under the same condition each time */
+    PERSIST_DECISION_STORE,         /* the tasks, side by side */
+    PERSIST_DECISION_SWAP_HEAD,     /* the same bytes under the same condition each time */
     PERSIST_DECISION_WAIT,
     PERSIST_DECISION_EMIT,    /* the version event; the checkpoint is resolved, and then its spool object removed */
     PERSIST_DECISION_ABANDON, /* an alarm; the checkpoint is resolved without a version, nothing is removed */
@@ -185,6 +192,12 @@ enum persist_refuse { PERSIST_REFUSE_LOG_DISCONTINUITY = 1, PERSIST_REFUSE_DENIE
 struct persist_decision {
     enum persist_decision_kind kind;
     union {
+        struct {
+            bool and_spool; /* fetches the payload beside it, so that READ_SPOOL need not */
+        } read_head;
+        struct {
+            enum persist_task tasks[PERSIST_OBJECTS];
+        } store;
         struct {
             char version_id[PERSIST_VERSION_ID_SIZE];
             struct mr_sha256 record_hash; /* what its metadata must hash to */

@@ -4,11 +4,21 @@
 
 #include "persist_codec.h"
 
-/* Owned by one side at a time: by the loop, or by the worker that runs its job. */
+struct persist_commit;
+
+/* One of the operations on the store that an effect consists of, each for a worker. */
+struct persist_part {
+    struct mr_stage_job job; /* first */
+    struct persist_commit *commit;
+    size_t index;
+    char detail[MR_ERROR_DETAIL_MAX]; /* of an answer that was not DONE */
+};
+
+/* Owned by one side at a time: by the loop, or by the workers that perform its parts. */
 struct persist_commit {
-    struct mr_stage_job job;               /* first */
+    struct persist_part parts[PERSIST_OBJECTS];
+    size_t running;                        /* parts with a worker, or waiting for one */
     struct persist_commit *before, *after; /* in the service's list */
-    bool running;                          /* with a worker, or waiting for one */
 
     /* Constant. */
     struct mr_store *store;
@@ -28,13 +38,18 @@ struct persist_commit {
     struct mr_version read; /* metadata that was read last */
     struct mr_sha256 read_hash;
 
+    bool has_payload;         /* the spool's object is in hand, unchecked */
+    struct mr_buffer payload; /* until the checkpoint is put */
+
     /* From READ_SPOOL on. */
     struct mr_store_condition swap; /* the condition of every swap */
-    struct mr_buffer payload;       /* until the checkpoint is put */
     struct mr_version version;
     struct mr_sha256 record_hash;
     struct mr_buffer metadata, audit, head_json; /* built once, so that repeated puts have the same bytes */
     char audit_key[MR_VERSION_KEY_SIZE];
+    int64_t audited_ms;       /* the time in the audit entry; another entry gets a later one */
+    struct mr_error unbuilt;  /* why the audit entry or head is not there to be put */
+    struct mr_version stored; /* metadata that is adopted */
 
     /* The loop's. */
     struct mr_item *waiting; /* for an ancestor; NULL: it does not wait */
@@ -44,8 +59,16 @@ struct persist_commit {
     bool resolved_by_version;
 };
 
-/* Performs the decision in hand, one effect on the store, and sets the event. Blocks: for a worker. */
-void persist_commit_perform(struct persist_commit *commit);
+/* The effect in hand is performed in parts: prepare, then perform each part that there is, in any order or side by
+ * side, then finish, which completes the event. Only perform blocks: it is for workers, and each part touches its own
+ * things alone. */
+void persist_commit_prepare(struct persist_commit *commit);
+MR_MUST_USE bool persist_commit_has_part(const struct persist_commit *commit, size_t part); /* below PERSIST_OBJECTS */
+void persist_commit_perform(struct persist_commit *commit, size_t part);
+void persist_commit_finish(struct persist_commit *commit);
+
+/* Nothing will be built on the payload for a while: it is read again. */
+void persist_commit_forget_payload(struct persist_commit *commit);
 /* Removes the spool object; its outcome is in event. Blocks. */
 void persist_commit_remove_spool(struct persist_commit *commit);
 void persist_commit_free(struct persist_commit *commit);

@@ -287,6 +287,23 @@ static struct persist_step when_walking(const struct persist_state *state, enum 
 
 /* ---- Payload and records ------------------------------------------------------------------------------------ */
 
+static struct persist_step store(const struct persist_state *state)
+{
+    struct persist_step step = go(state, PERSIST_STATE_STORING, PERSIST_DECISION_STORE);
+    memcpy(step.decision.of.store.tasks, state->tasks, sizeof state->tasks);
+    return step;
+}
+
+static struct persist_step store_all(const struct persist_state *state, const struct persist_record *built)
+{
+    struct persist_state next = *state;
+    next.record_hash = built->record_hash;
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        next.tasks[i] = PERSIST_TASK_PUT;
+    }
+    return store(&next);
+}
+
 /* A spool object is removed once its version event is acknowledged: if ours is not there, look at head again. */
 static struct persist_step when_reading_spool(const struct persist_state *state, enum mr_store_outcome outcome,
                                               enum persist_finding finding, const struct persist_record *record)
@@ -298,11 +315,7 @@ static struct persist_step when_reading_spool(const struct persist_state *state,
         return unread(state, outcome);
     }
     switch (finding) {
-    case PERSIST_FINDING_SAME: {
-        struct persist_step step = go(state, PERSIST_STATE_PUTTING_CHECKPOINT, PERSIST_DECISION_PUT_CHECKPOINT);
-        step.next.record_hash = record->record_hash;
-        return record->counter == state->counter ? step : fault(state);
-    }
+    case PERSIST_FINDING_SAME: return record->counter == state->counter ? store_all(state, record) : fault(state);
     case PERSIST_FINDING_DIFFERENT: return read_head(state, PERSIST_SUSPICION_SPOOL_CORRUPT);
     case PERSIST_FINDING_NONE:
     case PERSIST_FINDING_RECORD:
@@ -315,102 +328,114 @@ static struct persist_step when_reading_spool(const struct persist_state *state,
     mr_unreachable(__func__);
 }
 
+/* What an answer leads to: the next task, and where it is not zero: a wait before it, or an end. */
+struct outlook {
+    enum persist_task next;
+    enum persist_wait wait;
+    enum persist_stop stop;
+    bool denied, impossible;
+};
+
 /* A put if absent. Whether it was answered by "exists" or not at all: what stands there is read and compared. */
-static struct persist_step when_putting(const struct persist_state *state, enum mr_store_outcome outcome,
-                                        struct persist_step done, struct persist_step compare)
+static struct outlook after_put(enum mr_store_outcome outcome)
 {
     switch (outcome) {
-    case MR_STORE_DONE: return done;
+    case MR_STORE_DONE: return (struct outlook){.next = PERSIST_TASK_NONE};
     case MR_STORE_PRECONDITION_FAILED:
-    case MR_STORE_UNKNOWN: return compare;
-    case MR_STORE_DENIED: return refuse(state, PERSIST_REFUSE_DENIED);
+    case MR_STORE_UNKNOWN: return (struct outlook){.next = PERSIST_TASK_COMPARE};
+    case MR_STORE_DENIED: return (struct outlook){.next = PERSIST_TASK_PUT, .denied = true};
     case MR_STORE_MISSING: /* the bucket, say: the object cannot be meant */
     case MR_STORE_CONFLICT:
     case MR_STORE_THROTTLED:
-    case MR_STORE_UNAVAILABLE: return wait_in(state, state->kind, PERSIST_WAIT_LOCAL_PENDING);
+    case MR_STORE_UNAVAILABLE: return (struct outlook){.next = PERSIST_TASK_PUT, .wait = PERSIST_WAIT_LOCAL_PENDING};
     }
     mr_unreachable(__func__);
 }
 
-/* What stands under our version's name is read. If nothing does, it is put again: a first put that comes late finds the
- * second, or is found by it, and both have the same bytes. */
-static struct persist_step when_comparing(const struct persist_state *state, enum mr_store_outcome outcome,
-                                          enum persist_finding finding, enum persist_state_kind put_again,
-                                          struct persist_step same, struct persist_step different)
+/* Other bytes than ours. An audit entry of the same instant may be another writer's: ours gets another name. */
+static struct outlook when_different(size_t object)
 {
-    if (outcome == MR_STORE_MISSING) {
-        return wait_in(state, put_again, PERSIST_WAIT_OUTCOME_UNKNOWN);
+    static const enum persist_stop stops[PERSIST_OBJECTS] = {
+        [PERSIST_CHECKPOINT] = PERSIST_STOP_PAYLOAD_DIFFERS,
+        [PERSIST_HASH] = PERSIST_STOP_HASH_DIFFERS,
+        [PERSIST_METADATA] = PERSIST_STOP_METADATA_DIFFERS,
+    };
+    return (struct outlook){.next = PERSIST_TASK_PUT, .stop = stops[object]};
+}
+
+/* What stands under our version's name was read. If nothing does, it is put again: a first put that comes late finds
+ * the second, or is found by it, and both have the same bytes. */
+static struct outlook after_compare(size_t object, const struct persist_answer *answer)
+{
+    if (answer->outcome == MR_STORE_MISSING) {
+        return (struct outlook){.next = PERSIST_TASK_PUT, .wait = PERSIST_WAIT_OUTCOME_UNKNOWN};
     }
-    if (outcome != MR_STORE_DONE) {
-        return unread(state, outcome);
+    if (answer->outcome == MR_STORE_DENIED) {
+        return (struct outlook){.next = PERSIST_TASK_COMPARE, .denied = true};
     }
-    switch (finding) {
-    case PERSIST_FINDING_SAME: return same;
-    case PERSIST_FINDING_DIFFERENT:
-    case PERSIST_FINDING_BROKEN: return different;
+    if (answer->outcome != MR_STORE_DONE) {
+        return (struct outlook){.next = PERSIST_TASK_COMPARE, .wait = PERSIST_WAIT_LOCAL_PENDING};
+    }
+    switch (answer->finding) {
+    case PERSIST_FINDING_SAME: return (struct outlook){.next = PERSIST_TASK_NONE};
     case PERSIST_FINDING_ADOPTED:
+        return (struct outlook){.next = PERSIST_TASK_NONE, .impossible = object != PERSIST_METADATA};
+    case PERSIST_FINDING_DIFFERENT:
+    case PERSIST_FINDING_BROKEN: return when_different(object);
     case PERSIST_FINDING_NONE:
     case PERSIST_FINDING_RECORD:
     case PERSIST_FINDING_FOREIGN_LOG:
     case PERSIST_FINDING_NO_VERSIONS:
-    case PERSIST_FINDING_VERSIONS: return fault(state);
+    case PERSIST_FINDING_VERSIONS: return (struct outlook){.next = PERSIST_TASK_COMPARE, .impossible = true};
     }
     mr_unreachable(__func__);
 }
 
-static struct persist_step when_comparing_metadata(const struct persist_state *state, enum mr_store_outcome outcome,
-                                                   enum persist_finding finding, const struct persist_record *record)
+static struct outlook after_task(const struct persist_state *state, size_t object, const struct persist_answer *answer)
 {
-    struct persist_step same = go(state, PERSIST_STATE_PUTTING_AUDIT, PERSIST_DECISION_PUT_AUDIT);
-    if (outcome == MR_STORE_DONE && finding == PERSIST_FINDING_ADOPTED) {
-        same.next.record_hash = record->record_hash; /* head names what is stored */
-        return same;
-    }
-    return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_METADATA, same,
-                          stop(state, PERSIST_STOP_METADATA_DIFFERS));
-}
-
-/* The objects of a version, in their order. */
-static struct persist_step when_writing(const struct persist_state *state, enum mr_store_outcome outcome,
-                                        enum persist_finding finding, const struct persist_record *record)
-{
-    const struct persist_step hash = go(state, PERSIST_STATE_PUTTING_HASH, PERSIST_DECISION_PUT_HASH);
-    const struct persist_step metadata = go(state, PERSIST_STATE_PUTTING_METADATA, PERSIST_DECISION_PUT_METADATA);
-    const struct persist_step audit = go(state, PERSIST_STATE_PUTTING_AUDIT, PERSIST_DECISION_PUT_AUDIT);
-    const struct persist_step swap = go(state, PERSIST_STATE_SWAPPING_HEAD, PERSIST_DECISION_SWAP_HEAD);
-    switch (state->kind) {
-    case PERSIST_STATE_PUTTING_CHECKPOINT:
-        return when_putting(state, outcome, hash,
-                            go(state, PERSIST_STATE_COMPARING_CHECKPOINT, PERSIST_DECISION_COMPARE_CHECKPOINT));
-    case PERSIST_STATE_COMPARING_CHECKPOINT:
-        return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_CHECKPOINT, hash,
-                              stop(state, PERSIST_STOP_PAYLOAD_DIFFERS));
-    case PERSIST_STATE_PUTTING_HASH:
-        return when_putting(state, outcome, metadata,
-                            go(state, PERSIST_STATE_COMPARING_HASH, PERSIST_DECISION_COMPARE_HASH));
-    case PERSIST_STATE_COMPARING_HASH:
-        return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_HASH, metadata,
-                              stop(state, PERSIST_STOP_HASH_DIFFERS));
-    case PERSIST_STATE_PUTTING_METADATA:
-        return when_putting(state, outcome, audit,
-                            go(state, PERSIST_STATE_COMPARING_METADATA, PERSIST_DECISION_COMPARE_METADATA));
-    case PERSIST_STATE_COMPARING_METADATA: return when_comparing_metadata(state, outcome, finding, record);
-    case PERSIST_STATE_PUTTING_AUDIT:
-        return when_putting(state, outcome, swap,
-                            go(state, PERSIST_STATE_COMPARING_AUDIT, PERSIST_DECISION_COMPARE_AUDIT));
-    case PERSIST_STATE_COMPARING_AUDIT: /* another writer's entry about the same attempt is as good */
-        return when_comparing(state, outcome, finding, PERSIST_STATE_PUTTING_AUDIT, swap, swap);
-    case PERSIST_STATE_IDLE:
-    case PERSIST_STATE_READING_HEAD:
-    case PERSIST_STATE_LISTING:
-    case PERSIST_STATE_WALKING:
-    case PERSIST_STATE_READING_SPOOL:
-    case PERSIST_STATE_SWAPPING_HEAD:
-    case PERSIST_STATE_SETTLING:
-    case PERSIST_STATE_WALKING_BACK:
-    case PERSIST_STATE_ENDED: return fault(state);
+    switch (state->tasks[object]) {
+    case PERSIST_TASK_PUT: return after_put(answer->outcome);
+    case PERSIST_TASK_COMPARE: return after_compare(object, answer);
+    case PERSIST_TASK_NONE: return (struct outlook){.next = PERSIST_TASK_NONE};
     }
     mr_unreachable(__func__);
+}
+
+/* Of all: the worst, and the more general of two waits. */
+static void add_outlook(struct outlook *sum, const struct outlook *one)
+{
+    sum->denied = sum->denied || one->denied;
+    sum->impossible = sum->impossible || one->impossible;
+    sum->stop = sum->stop != 0 ? sum->stop : one->stop;
+    sum->wait = sum->wait == 0 || one->wait == PERSIST_WAIT_LOCAL_PENDING ? one->wait : sum->wait;
+}
+
+/* Head is swapped only when all of them are there, the audit entry too. */
+static struct persist_step when_storing(const struct persist_state *state, const struct persist_event *event)
+{
+    struct persist_state next = *state;
+    struct outlook sum = {0};
+    bool all = true;
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        const struct outlook one = after_task(state, i, &event->of.stored.answers[i]);
+        next.tasks[i] = one.next;
+        add_outlook(&sum, &one);
+    }
+    const struct persist_answer *metadata = &event->of.stored.answers[PERSIST_METADATA];
+    if (state->tasks[PERSIST_METADATA] == PERSIST_TASK_COMPARE && metadata->outcome == MR_STORE_DONE &&
+        metadata->finding == PERSIST_FINDING_ADOPTED) {
+        next.record_hash = event->of.stored.adopted;  /* head names what is stored, */
+        next.tasks[PERSIST_AUDIT] = PERSIST_TASK_PUT; /* and so does an audit entry */
+    }
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        all = all && next.tasks[i] == PERSIST_TASK_NONE;
+    }
+    return sum.denied       ? refuse(state, PERSIST_REFUSE_DENIED)
+           : sum.impossible ? fault(state)
+           : sum.stop != 0  ? stop(state, sum.stop)
+           : sum.wait != 0  ? wait_in(&next, PERSIST_STATE_STORING, sum.wait)
+           : all            ? go(&next, PERSIST_STATE_SWAPPING_HEAD, PERSIST_DECISION_SWAP_HEAD)
+                            : store(&next);
 }
 
 /* ---- The swap --------------------------------------------------------------------------------------------- */
@@ -462,10 +487,12 @@ static struct persist_step when_settling(const struct persist_state *state, enum
 
 static struct persist_step began(const struct persist_state *state, const struct persist_checkpoint *ours)
 {
-    struct persist_state next = {.kind = PERSIST_STATE_READING_HEAD, .ours = *ours};
+    const struct persist_state next = {.kind = PERSIST_STATE_READING_HEAD, .ours = *ours};
+    struct persist_step step = read_head(&next, PERSIST_SUSPICION_NONE);
+    step.decision.of.read_head.and_spool = true; /* what a commit that goes through will need */
     return state->kind != PERSIST_STATE_IDLE ? fault(state)
            : ours->foreign_log               ? refuse(state, PERSIST_REFUSE_LOG_DISCONTINUITY)
-                                             : read_head(&next, PERSIST_SUSPICION_NONE);
+                                             : step;
 }
 
 /* The wait is over: what the state is about is done again. */
@@ -477,14 +504,7 @@ static struct persist_step elapsed(const struct persist_state *state)
     case PERSIST_STATE_WALKING:
     case PERSIST_STATE_WALKING_BACK: return read_cursor(state);
     case PERSIST_STATE_READING_SPOOL: return go(state, state->kind, PERSIST_DECISION_READ_SPOOL);
-    case PERSIST_STATE_PUTTING_CHECKPOINT: return go(state, state->kind, PERSIST_DECISION_PUT_CHECKPOINT);
-    case PERSIST_STATE_COMPARING_CHECKPOINT: return go(state, state->kind, PERSIST_DECISION_COMPARE_CHECKPOINT);
-    case PERSIST_STATE_PUTTING_HASH: return go(state, state->kind, PERSIST_DECISION_PUT_HASH);
-    case PERSIST_STATE_COMPARING_HASH: return go(state, state->kind, PERSIST_DECISION_COMPARE_HASH);
-    case PERSIST_STATE_PUTTING_METADATA: return go(state, state->kind, PERSIST_DECISION_PUT_METADATA);
-    case PERSIST_STATE_COMPARING_METADATA: return go(state, state->kind, PERSIST_DECISION_COMPARE_METADATA);
-    case PERSIST_STATE_PUTTING_AUDIT: return go(state, state->kind, PERSIST_DECISION_PUT_AUDIT);
-    case PERSIST_STATE_COMPARING_AUDIT: return go(state, state->kind, PERSIST_DECISION_COMPARE_AUDIT);
+    case PERSIST_STATE_STORING: return store(state);
     case PERSIST_STATE_SWAPPING_HEAD: return go(state, state->kind, PERSIST_DECISION_SWAP_HEAD);
     case PERSIST_STATE_SETTLING: return go(state, state->kind, PERSIST_DECISION_READ_HEAD);
     case PERSIST_STATE_IDLE:
@@ -502,16 +522,9 @@ static struct persist_step answered(const struct persist_state *state, enum mr_s
     case PERSIST_STATE_WALKING:
     case PERSIST_STATE_WALKING_BACK: return when_walking(state, outcome, finding, record);
     case PERSIST_STATE_READING_SPOOL: return when_reading_spool(state, outcome, finding, record);
-    case PERSIST_STATE_PUTTING_CHECKPOINT:
-    case PERSIST_STATE_COMPARING_CHECKPOINT:
-    case PERSIST_STATE_PUTTING_HASH:
-    case PERSIST_STATE_COMPARING_HASH:
-    case PERSIST_STATE_PUTTING_METADATA:
-    case PERSIST_STATE_COMPARING_METADATA:
-    case PERSIST_STATE_PUTTING_AUDIT:
-    case PERSIST_STATE_COMPARING_AUDIT: return when_writing(state, outcome, finding, record);
     case PERSIST_STATE_SWAPPING_HEAD: return when_swapping(state, outcome);
     case PERSIST_STATE_SETTLING: return when_settling(state, outcome, finding, record);
+    case PERSIST_STATE_STORING:
     case PERSIST_STATE_IDLE:
     case PERSIST_STATE_ENDED: return fault(state);
     }
@@ -526,7 +539,9 @@ struct persist_step persist_decide(const struct persist_state *state, const stru
         return state->kind == PERSIST_STATE_IDLE ? stop(state, PERSIST_STOP_UNREADABLE) : fault(state);
     case PERSIST_EVENT_ELAPSED: return elapsed(state);
     case PERSIST_EVENT_ANSWERED:
-        return answered(state, event->of.answered.outcome, event->of.answered.finding, &event->of.answered.record);
+        return answered(state, event->of.answered.answer.outcome, event->of.answered.answer.finding,
+                        &event->of.answered.record);
+    case PERSIST_EVENT_STORED: return state->kind == PERSIST_STATE_STORING ? when_storing(state, event) : fault(state);
     }
     mr_unreachable(__func__);
 }

@@ -58,26 +58,36 @@ static void commit_drop(struct persist_effects *effects, struct persist_commit *
 
 /* ---- Jobs --------------------------------------------------------------------------------------------------- */
 
-static void run_effect(struct mr_job *job)
+static struct persist_part *part_of(struct mr_stage_job *job)
 {
-    persist_commit_perform((struct persist_commit *)(void *)job);
+    return (struct persist_part *)(void *)job;
 }
 
-static void effect_done(void *self, struct mr_stage_job *job, struct mr_item *item)
+static void run_part(struct mr_job *job)
+{
+    struct persist_part *part = (struct persist_part *)(void *)job;
+    persist_commit_perform(part->commit, part->index);
+}
+
+/* The last of the effect's parts brings its answer. */
+static void part_done(void *self, struct mr_stage_job *job, struct mr_item *item)
 {
     struct persist_effects *effects = self;
-    struct persist_commit *commit = (struct persist_commit *)(void *)job;
-    commit->running = false;
+    struct persist_commit *commit = part_of(job)->commit;
+    if (--commit->running > 0) {
+        return;
+    }
     if (item == NULL) { /* of an assignment that is over: whatever it did, the next owner reads it back */
         commit_drop(effects, commit);
         return;
     }
+    persist_commit_finish(commit);
     mr_stage_resume(effects->service->stage, item);
 }
 
 static void run_removal(struct mr_job *job)
 {
-    persist_commit_remove_spool((struct persist_commit *)(void *)job);
+    persist_commit_remove_spool(((struct persist_part *)(void *)job)->commit);
 }
 
 /* A spool object that stays is garbage, and found to be: its position is not above head's. */
@@ -85,8 +95,8 @@ static void removal_done(void *self, struct mr_stage_job *job, struct mr_item *i
 {
     (void)item; /* of no record */
     struct persist_effects *effects = self;
-    struct persist_commit *commit = (struct persist_commit *)(void *)job;
-    if (commit->event.of.answered.outcome != MR_STORE_DONE) {
+    struct persist_commit *commit = part_of(job)->commit;
+    if (commit->event.of.answered.answer.outcome != MR_STORE_DONE) {
         mr_metric_add(effects->spool_left, 1);
         MR_TRACE(&effects->service->trace, MR_TRACE_WARN, "SpoolLeft", mr_text("model", commit->produced.model_id),
                  mr_text("detail", commit->detail));
@@ -94,13 +104,26 @@ static void removal_done(void *self, struct mr_stage_job *job, struct mr_item *i
     commit_drop(effects, commit);
 }
 
-static void start(struct persist_effects *effects, struct persist_commit *commit, struct mr_item *item,
-                  void (*run)(struct mr_job *job),
-                  void (*done)(void *self, struct mr_stage_job *job, struct mr_item *item))
+static void start_part(struct persist_effects *effects, struct persist_commit *commit, size_t index,
+                       struct mr_item *item, void (*run)(struct mr_job *job),
+                       void (*done)(void *self, struct mr_stage_job *job, struct mr_item *item))
 {
-    commit->job = (struct mr_stage_job){.job = {.run = run}, .done = done};
-    commit->running = true;
-    mr_stage_work(effects->service->stage, item, &commit->job);
+    struct persist_part *part = &commit->parts[index];
+    part->job = (struct mr_stage_job){.job = {.run = run}, .done = done};
+    part->commit = commit;
+    part->index = index;
+    commit->running++;
+    mr_stage_work(effects->service->stage, item, &part->job);
+}
+
+static void start_effect(struct persist_effects *effects, struct persist_commit *commit, struct mr_item *item)
+{
+    persist_commit_prepare(commit);
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        if (persist_commit_has_part(commit, i)) {
+            start_part(effects, commit, i, item, run_part, part_done);
+        }
+    }
 }
 
 /* ---- Decisions ---------------------------------------------------------------------------------------------- */
@@ -125,6 +148,7 @@ static struct mr_verdict wait_for(struct persist_effects *effects, struct persis
     if (commit->decision.of.wait != PERSIST_WAIT_NOT_FAST_FORWARD) {
         return verdict_of(commit, MR_VERDICT_DEPENDENCY_DOWN); /* the store's trouble is every model's */
     }
+    persist_commit_forget_payload(commit);
     commit->waiting = item;
     commit->due_ms = now_us(effects) / 1000 + (int64_t)effects->config->ancestor_probe_ms;
     if (!commit->alarmed) {
@@ -216,8 +240,8 @@ static struct mr_verdict fault(const struct persist_commit *commit, const struct
     const bool answered = event->kind == PERSIST_EVENT_ANSWERED;
     (void)snprintf(detail, sizeof detail, "%s while %s (%s, %s)", persist_event_text(event->kind),
                    persist_state_text(commit->state.kind),
-                   answered ? mr_store_outcome_text(event->of.answered.outcome) : "-",
-                   answered ? persist_finding_text(event->of.answered.finding) : "-");
+                   answered ? mr_store_outcome_text(event->of.answered.answer.outcome) : "-",
+                   answered ? persist_finding_text(event->of.answered.answer.finding) : "-");
     return fatal(persist_decision_text(&commit->decision), MR_EXIT_SOFTWARE, detail);
 }
 
@@ -233,17 +257,8 @@ static struct mr_verdict advance(struct persist_effects *effects, struct persist
     case PERSIST_DECISION_LIST_VERSIONS:
     case PERSIST_DECISION_READ_METADATA:
     case PERSIST_DECISION_READ_SPOOL:
-    case PERSIST_DECISION_PUT_CHECKPOINT:
-    case PERSIST_DECISION_COMPARE_CHECKPOINT:
-    case PERSIST_DECISION_PUT_HASH:
-    case PERSIST_DECISION_COMPARE_HASH:
-    case PERSIST_DECISION_PUT_METADATA:
-    case PERSIST_DECISION_COMPARE_METADATA:
-    case PERSIST_DECISION_PUT_AUDIT:
-    case PERSIST_DECISION_COMPARE_AUDIT:
-    case PERSIST_DECISION_SWAP_HEAD:
-        start(effects, commit, item, run_effect, effect_done);
-        return verdict_of(commit, MR_VERDICT_BUSY);
+    case PERSIST_DECISION_STORE:
+    case PERSIST_DECISION_SWAP_HEAD: start_effect(effects, commit, item); return verdict_of(commit, MR_VERDICT_BUSY);
     case PERSIST_DECISION_WAIT: return wait_for(effects, commit, item);
     case PERSIST_DECISION_EMIT: return emit(effects, commit, item);
     case PERSIST_DECISION_ABANDON: return abandon(effects, commit, item);
@@ -304,7 +319,7 @@ static void resolved(void *self, struct mr_item *item)
     struct persist_commit *commit = item->state;
     if (commit != NULL && commit->resolved_by_version) {
         item->state = NULL;
-        start(effects, commit, NULL, run_removal, removal_done);
+        start_part(effects, commit, 0, NULL, run_removal, removal_done);
     }
 }
 
@@ -316,9 +331,9 @@ static void item_free(void *self, struct mr_item *item)
         return;
     }
     commit->waiting = NULL;
-    if (!commit->running) {
+    if (commit->running == 0) {
         commit_drop(effects, commit);
-    } /* else effect_done drops it */
+    } /* else part_done drops it */
     item->state = NULL;
 }
 

@@ -60,14 +60,7 @@ const char *persist_decision_text(const struct persist_decision *decision)
     case PERSIST_DECISION_LIST_VERSIONS: return "list_versions";
     case PERSIST_DECISION_READ_METADATA: return "read_metadata";
     case PERSIST_DECISION_READ_SPOOL: return "read_spool";
-    case PERSIST_DECISION_PUT_CHECKPOINT: return "put_checkpoint";
-    case PERSIST_DECISION_COMPARE_CHECKPOINT: return "compare_checkpoint";
-    case PERSIST_DECISION_PUT_HASH: return "put_hash";
-    case PERSIST_DECISION_COMPARE_HASH: return "compare_hash";
-    case PERSIST_DECISION_PUT_METADATA: return "put_metadata";
-    case PERSIST_DECISION_COMPARE_METADATA: return "compare_metadata";
-    case PERSIST_DECISION_PUT_AUDIT: return "put_audit";
-    case PERSIST_DECISION_COMPARE_AUDIT: return "compare_audit";
+    case PERSIST_DECISION_STORE: return "store";
     case PERSIST_DECISION_SWAP_HEAD: return "swap_head";
     case PERSIST_DECISION_WAIT: return wait_text(decision->of.wait);
     case PERSIST_DECISION_EMIT: return emit_text(decision->of.emit);
@@ -87,14 +80,7 @@ const char *persist_state_text(enum persist_state_kind kind)
     case PERSIST_STATE_LISTING: return "listing";
     case PERSIST_STATE_WALKING: return "walking";
     case PERSIST_STATE_READING_SPOOL: return "reading_spool";
-    case PERSIST_STATE_PUTTING_CHECKPOINT: return "putting_checkpoint";
-    case PERSIST_STATE_COMPARING_CHECKPOINT: return "comparing_checkpoint";
-    case PERSIST_STATE_PUTTING_HASH: return "putting_hash";
-    case PERSIST_STATE_COMPARING_HASH: return "comparing_hash";
-    case PERSIST_STATE_PUTTING_METADATA: return "putting_metadata";
-    case PERSIST_STATE_COMPARING_METADATA: return "comparing_metadata";
-    case PERSIST_STATE_PUTTING_AUDIT: return "putting_audit";
-    case PERSIST_STATE_COMPARING_AUDIT: return "comparing_audit";
+    case PERSIST_STATE_STORING: return "storing";
     case PERSIST_STATE_SWAPPING_HEAD: return "swapping_head";
     case PERSIST_STATE_SETTLING: return "settling";
     case PERSIST_STATE_WALKING_BACK: return "walking_back";
@@ -110,6 +96,7 @@ const char *persist_event_text(enum persist_event_kind kind)
     case PERSIST_EVENT_UNREADABLE: return "unreadable";
     case PERSIST_EVENT_ELAPSED: return "elapsed";
     case PERSIST_EVENT_ANSWERED: return "answered";
+    case PERSIST_EVENT_STORED: return "stored";
     }
     mr_unreachable(__func__);
 }

@@ -28,15 +28,23 @@ static struct persist_checkpoint any_checkpoint(struct exhaust *e)
 static struct persist_state any_state(struct exhaust *e)
 {
     struct persist_state state = {.kind = (enum persist_state_kind)(1 + exhaust_pick(e, PERSIST_STATE_LAST - 1))};
-    state.ours = any_checkpoint(e);
-    state.suspicion = (enum persist_suspicion)(1 + exhaust_pick(e, PERSIST_SUSPICION_LAST - 1));
+    const bool storing = state.kind == PERSIST_STATE_STORING;
+    state.suspicion =
+        storing ? PERSIST_SUSPICION_NONE : (enum persist_suspicion)(1 + exhaust_pick(e, PERSIST_SUSPICION_LAST - 1));
     state.genesis = exhaust_pick(e, 1) == 1;
     state.base_counter = 6;
     state.base_record_hash = hash(3);
     state.counter = state.genesis ? 0 : 7;
     state.record_hash = hash(4);
-    state.cursor_counter = 7 + exhaust_pick(e, 1);
+    state.cursor_counter = storing ? 0 : 7 + exhaust_pick(e, 1);
     state.cursor_record_hash = hash(5);
+    if (!storing) {
+        state.ours = any_checkpoint(e);
+        return state;
+    }
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        state.tasks[i] = (enum persist_task)(1 + exhaust_pick(e, PERSIST_TASK_LAST - 1));
+    }
     return state;
 }
 
@@ -55,7 +63,18 @@ static struct persist_record any_record(struct exhaust *e)
     return record;
 }
 
-static struct persist_event any_event(struct exhaust *e)
+/* Every answer of one object, beside three others that are all as they must be. */
+static void any_answers(struct exhaust *e, struct persist_answer ret_answers[PERSIST_OBJECTS])
+{
+    const uint32_t which = exhaust_pick(e, PERSIST_OBJECTS - 1);
+    for (uint32_t i = 0; i < PERSIST_OBJECTS; i++) {
+        ret_answers[i] = (struct persist_answer){MR_STORE_DONE, PERSIST_FINDING_SAME};
+    }
+    ret_answers[which].outcome = (enum mr_store_outcome)(1 + exhaust_pick(e, MR_STORE_LAST - 1));
+    ret_answers[which].finding = (enum persist_finding)(1 + exhaust_pick(e, PERSIST_FINDING_LAST - 1));
+}
+
+static struct persist_event any_event(struct exhaust *e, const struct persist_state *state)
 {
     struct persist_event event = {.kind = (enum persist_event_kind)(1 + exhaust_pick(e, PERSIST_EVENT_LAST - 1))};
     switch (event.kind) {
@@ -64,10 +83,16 @@ static struct persist_event any_event(struct exhaust *e)
         event.of.began.foreign_log = exhaust_pick(e, 1) == 1;
         return event;
     case PERSIST_EVENT_ANSWERED:
-        event.of.answered.outcome = (enum mr_store_outcome)(1 + exhaust_pick(e, MR_STORE_LAST - 1));
-        event.of.answered.finding = (enum persist_finding)(1 + exhaust_pick(e, PERSIST_FINDING_LAST - 1));
-        if (event.of.answered.outcome == MR_STORE_DONE) {
+        event.of.answered.answer.outcome = (enum mr_store_outcome)(1 + exhaust_pick(e, MR_STORE_LAST - 1));
+        event.of.answered.answer.finding = (enum persist_finding)(1 + exhaust_pick(e, PERSIST_FINDING_LAST - 1));
+        if (event.of.answered.answer.outcome == MR_STORE_DONE) {
             event.of.answered.record = any_record(e);
+        }
+        return event;
+    case PERSIST_EVENT_STORED:
+        if (state->kind == PERSIST_STATE_STORING) { /* elsewhere it cannot come, whatever it says */
+            any_answers(e, event.of.stored.answers);
+            event.of.stored.adopted = hash(6);
         }
         return event;
     case PERSIST_EVENT_UNREADABLE:
@@ -84,18 +109,18 @@ static bool same(struct mr_sha256 a, struct mr_sha256 b)
 /* "Committed" is said after a yes to the swap, or after a record with our hash was read where ours must stand. */
 static void check_committed(const struct persist_state *s, const struct persist_event *v)
 {
-    const bool yes = s->kind == PERSIST_STATE_SWAPPING_HEAD && v->of.answered.outcome == MR_STORE_DONE;
+    const bool yes = s->kind == PERSIST_STATE_SWAPPING_HEAD && v->of.answered.answer.outcome == MR_STORE_DONE;
     const bool seen = (s->kind == PERSIST_STATE_SETTLING || s->kind == PERSIST_STATE_WALKING_BACK) &&
-                      v->of.answered.finding == PERSIST_FINDING_RECORD &&
+                      v->of.answered.answer.finding == PERSIST_FINDING_RECORD &&
                       same(v->of.answered.record.record_hash, s->record_hash);
-    HOLDS(v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.outcome == MR_STORE_DONE && (yes || seen));
+    HOLDS(v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.answer.outcome == MR_STORE_DONE && (yes || seen));
 }
 
 static void check_already(const struct persist_state *s, const struct persist_event *v)
 {
     const struct persist_record *record = &v->of.answered.record;
     HOLDS(s->kind == PERSIST_STATE_WALKING && v->kind == PERSIST_EVENT_ANSWERED);
-    HOLDS(v->of.answered.outcome == MR_STORE_DONE && v->of.answered.finding == PERSIST_FINDING_RECORD);
+    HOLDS(v->of.answered.answer.outcome == MR_STORE_DONE && v->of.answered.answer.finding == PERSIST_FINDING_RECORD);
     HOLDS(same(record->content_hash, s->ours.content_hash));
     HOLDS(record->position.epoch == s->ours.position.epoch && record->position.offset == s->ours.position.offset);
 }
@@ -108,9 +133,9 @@ static void check_read_spool(const struct persist_state *s, const struct persist
         HOLDS(s->kind == PERSIST_STATE_READING_SPOOL);
         return;
     }
-    HOLDS(v->of.answered.outcome == MR_STORE_DONE);
+    HOLDS(v->of.answered.answer.outcome == MR_STORE_DONE);
     if (s->kind == PERSIST_STATE_LISTING) {
-        HOLDS(v->of.answered.finding == PERSIST_FINDING_NO_VERSIONS && n->genesis && n->counter == 0);
+        HOLDS(v->of.answered.answer.finding == PERSIST_FINDING_NO_VERSIONS && n->genesis && n->counter == 0);
         return;
     }
     const struct persist_record *head = &v->of.answered.record;
@@ -119,35 +144,78 @@ static void check_read_spool(const struct persist_state *s, const struct persist
     HOLDS(head->position.epoch < s->ours.position.epoch || head->position.offset < s->ours.position.offset);
 }
 
-/* The store is written in one order only, each write after the one before is known to be there. */
-static void check_order(const struct persist_state *s, const struct persist_event *v,
-                        enum persist_decision_kind decision)
+/* What is known to be there after one answer: it was put, or read and found to be ours. */
+static bool is_there(enum persist_task task, const struct persist_answer *answer)
 {
-    static const struct {
-        enum persist_decision_kind decision;
-        enum persist_state_kind own, before, compared;
-    } rows[] = {
-        {PERSIST_DECISION_PUT_CHECKPOINT, PERSIST_STATE_PUTTING_CHECKPOINT, PERSIST_STATE_READING_SPOOL, 0},
-        {PERSIST_DECISION_PUT_HASH, PERSIST_STATE_PUTTING_HASH, PERSIST_STATE_PUTTING_CHECKPOINT,
-         PERSIST_STATE_COMPARING_CHECKPOINT},
-        {PERSIST_DECISION_PUT_METADATA, PERSIST_STATE_PUTTING_METADATA, PERSIST_STATE_PUTTING_HASH,
-         PERSIST_STATE_COMPARING_HASH},
-        {PERSIST_DECISION_PUT_AUDIT, PERSIST_STATE_PUTTING_AUDIT, PERSIST_STATE_PUTTING_METADATA,
-         PERSIST_STATE_COMPARING_METADATA},
-    };
-    for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
-        if (rows[i].decision != decision) {
-            continue;
-        }
-        const bool done = v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.outcome == MR_STORE_DONE;
-        HOLDS((s->kind == rows[i].own && v->kind == PERSIST_EVENT_ELAPSED) || (s->kind == rows[i].before && done) ||
-              (s->kind == rows[i].compared && done));
+    const bool done = answer->outcome == MR_STORE_DONE;
+    const bool ours = answer->finding == PERSIST_FINDING_SAME || answer->finding == PERSIST_FINDING_ADOPTED;
+    return task == PERSIST_TASK_NONE || (done && (task == PERSIST_TASK_PUT || ours));
+}
+
+static bool is_adopted(const struct persist_state *s, const struct persist_event *v)
+{
+    const struct persist_answer *answer = &v->of.stored.answers[PERSIST_METADATA];
+    return s->tasks[PERSIST_METADATA] == PERSIST_TASK_COMPARE && answer->outcome == MR_STORE_DONE &&
+           answer->finding == PERSIST_FINDING_ADOPTED;
+}
+
+/* Head is swapped when every object is known to be there, with an audit entry of the record hash that head will name;
+ * nothing that is there is put again, and nothing is left out. */
+static void check_stored(const struct persist_state *s, const struct persist_event *v, const struct persist_step *step)
+{
+    const enum persist_decision_kind kind = step->decision.kind;
+    const bool adopted = is_adopted(s, v);
+    if (kind == PERSIST_DECISION_SWAP_HEAD) {
+        HOLDS(!adopted && same(step->next.record_hash, s->record_hash));
+    } else if (kind != PERSIST_DECISION_STORE && kind != PERSIST_DECISION_WAIT) {
+        HOLDS(kind == PERSIST_DECISION_STOP || kind == PERSIST_DECISION_REFUSE || kind == PERSIST_DECISION_FAULT);
         return;
     }
-    if (decision == PERSIST_DECISION_SWAP_HEAD) {
-        const bool audited = s->kind == PERSIST_STATE_PUTTING_AUDIT || s->kind == PERSIST_STATE_COMPARING_AUDIT;
-        HOLDS((audited && v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.outcome == MR_STORE_DONE) ||
-              (s->kind == PERSIST_STATE_SWAPPING_HEAD && v->kind == PERSIST_EVENT_ELAPSED));
+    HOLDS(same(step->next.record_hash, adopted ? v->of.stored.adopted : s->record_hash));
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        const bool audited_again = i == PERSIST_AUDIT && adopted;
+        const bool there = is_there(s->tasks[i], &v->of.stored.answers[i]) && !audited_again;
+        HOLDS(there == (step->next.tasks[i] == PERSIST_TASK_NONE));
+        HOLDS(kind != PERSIST_DECISION_SWAP_HEAD || there);
+        HOLDS(kind != PERSIST_DECISION_STORE || step->decision.of.store.tasks[i] == step->next.tasks[i]);
+    }
+}
+
+/* One object's answer alone may hold back or end the commit, and says how. */
+static void check_outcomes(const struct persist_state *s, const struct persist_event *v,
+                           enum persist_decision_kind decision)
+{
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        const enum mr_store_outcome outcome = v->of.stored.answers[i].outcome;
+        const bool asked = s->tasks[i] != PERSIST_TASK_NONE;
+        if (!asked || outcome == MR_STORE_DONE) {
+            continue;
+        }
+        const bool is_compared =
+            s->tasks[i] == PERSIST_TASK_PUT && (outcome == MR_STORE_UNKNOWN || outcome == MR_STORE_PRECONDITION_FAILED);
+        HOLDS(outcome == MR_STORE_DENIED ? decision == PERSIST_DECISION_REFUSE
+              : is_compared              ? decision == PERSIST_DECISION_STORE
+                                         : decision == PERSIST_DECISION_WAIT);
+    }
+}
+
+/* Head is swapped after the objects were stored, or again. */
+static void check_order(const struct persist_state *s, const struct persist_event *v, const struct persist_step *step)
+{
+    const enum persist_decision_kind kind = step->decision.kind;
+    const bool elapsed = v->kind == PERSIST_EVENT_ELAPSED, stored = v->kind == PERSIST_EVENT_STORED;
+    if (s->kind == PERSIST_STATE_STORING && stored) {
+        check_stored(s, v, step);
+        check_outcomes(s, v, kind);
+    } else if (kind == PERSIST_DECISION_SWAP_HEAD) {
+        HOLDS(s->kind == PERSIST_STATE_SWAPPING_HEAD && elapsed);
+    } else if (kind == PERSIST_DECISION_STORE && s->kind == PERSIST_STATE_STORING) {
+        HOLDS(elapsed && memcmp(step->decision.of.store.tasks, s->tasks, sizeof s->tasks) == 0);
+    } else if (kind == PERSIST_DECISION_STORE) {
+        HOLDS(s->kind == PERSIST_STATE_READING_SPOOL && v->kind == PERSIST_EVENT_ANSWERED);
+        HOLDS(v->of.answered.answer.outcome == MR_STORE_DONE);
+        HOLDS(v->of.answered.answer.finding == PERSIST_FINDING_SAME);
+        HOLDS(step->decision.of.store.tasks[PERSIST_AUDIT] == PERSIST_TASK_PUT);
     }
 }
 
@@ -172,22 +240,23 @@ static void check_step(const struct persist_state *s, const struct persist_event
     if (kind == PERSIST_DECISION_READ_SPOOL) {
         check_read_spool(s, v, &step->next);
     }
+    HOLDS(kind != PERSIST_DECISION_READ_HEAD || !step->decision.of.read_head.and_spool ||
+          v->kind == PERSIST_EVENT_BEGAN);
     if (kind == PERSIST_DECISION_LIST_VERSIONS && v->kind == PERSIST_EVENT_ANSWERED) {
-        HOLDS(v->of.answered.outcome == MR_STORE_MISSING && !s->ours.has_previous);
+        HOLDS(v->of.answered.answer.outcome == MR_STORE_MISSING && !s->ours.has_previous);
         HOLDS(s->kind == PERSIST_STATE_READING_HEAD); /* a swap's "missing" never leads to genesis */
     }
-    check_order(s, v, kind);
+    check_order(s, v, step);
     /* What the store could not tell ends nothing: it is asked again, or the process leaves it to the next. */
     if (v->kind == PERSIST_EVENT_ANSWERED && s->kind != PERSIST_STATE_IDLE && s->kind != PERSIST_STATE_ENDED &&
-        (v->of.answered.outcome == MR_STORE_UNKNOWN || v->of.answered.outcome == MR_STORE_UNAVAILABLE ||
-         v->of.answered.outcome == MR_STORE_THROTTLED || v->of.answered.outcome == MR_STORE_CONFLICT)) {
+        (v->of.answered.answer.outcome == MR_STORE_UNKNOWN || v->of.answered.answer.outcome == MR_STORE_UNAVAILABLE ||
+         v->of.answered.answer.outcome == MR_STORE_THROTTLED || v->of.answered.answer.outcome == MR_STORE_CONFLICT)) {
         HOLDS(kind == PERSIST_DECISION_WAIT ||
               (s->kind == PERSIST_STATE_SWAPPING_HEAD && kind == PERSIST_DECISION_READ_HEAD) ||
-              (v->of.answered.outcome == MR_STORE_UNKNOWN && kind >= PERSIST_DECISION_PUT_CHECKPOINT &&
-               kind <= PERSIST_DECISION_COMPARE_AUDIT && step->next.kind == s->kind + 1));
+              (s->kind == PERSIST_STATE_STORING && kind == PERSIST_DECISION_FAULT));
     }
-    if (v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.outcome == MR_STORE_DENIED &&
-        s->kind != PERSIST_STATE_IDLE && s->kind != PERSIST_STATE_ENDED) {
+    if (v->kind == PERSIST_EVENT_ANSWERED && v->of.answered.answer.outcome == MR_STORE_DENIED &&
+        s->kind != PERSIST_STATE_IDLE && s->kind != PERSIST_STATE_ENDED && s->kind != PERSIST_STATE_STORING) {
         HOLDS(kind == PERSIST_DECISION_REFUSE);
     }
 }
@@ -198,7 +267,7 @@ START_TEST(every_pair_is_answered)
     unsigned pairs = 0, faults = 0;
     while (exhaust_next(&e)) {
         const struct persist_state s = any_state(&e);
-        const struct persist_event v = any_event(&e);
+        const struct persist_event v = any_event(&e, &s);
         const struct persist_step step = persist_decide(&s, &v);
         check_step(&s, &v, &step);
         faults += step.decision.kind == PERSIST_DECISION_FAULT;

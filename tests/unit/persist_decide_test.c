@@ -55,7 +55,7 @@ static struct persist_step answered(struct persist_step step, enum mr_store_outc
 {
     const struct persist_event event = {
         .kind = PERSIST_EVENT_ANSWERED,
-        .of = {.answered = {.outcome = outcome, .finding = finding, .record = record}},
+        .of = {.answered = {.answer = {outcome, finding}, .record = record}},
     };
     return persist_decide(&step.next, &event);
 }
@@ -85,7 +85,34 @@ static void expect(struct persist_step step, const char *decision)
     ck_assert_str_eq(persist_decision_text(&step.decision), decision);
 }
 
-/* Checkpoint 2 on head 1, the spool read and verified: the next decision is put_checkpoint. */
+/* One object's answer, while all others are done. */
+static struct persist_step stored(struct persist_step step, size_t object, enum mr_store_outcome outcome,
+                                  enum persist_finding finding)
+{
+    struct persist_event event = {.kind = PERSIST_EVENT_STORED};
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        event.of.stored.answers[i] = (struct persist_answer){MR_STORE_DONE, PERSIST_FINDING_SAME};
+    }
+    event.of.stored.answers[object] = (struct persist_answer){outcome, finding};
+    event.of.stored.adopted = hash(88);
+    return persist_decide(&step.next, &event);
+}
+
+static struct persist_step all_stored(struct persist_step step)
+{
+    return stored(step, PERSIST_CHECKPOINT, MR_STORE_DONE, PERSIST_FINDING_SAME);
+}
+
+/* What is to be done about one object, and about the others nothing. */
+static void expect_only(struct persist_step step, size_t object, enum persist_task task)
+{
+    expect(step, "store");
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        ck_assert_int_eq(step.decision.of.store.tasks[i], i == object ? task : PERSIST_TASK_NONE);
+    }
+}
+
+/* Checkpoint 2 on head 1, the spool read and verified: the next decision is store. */
 static struct persist_step building(void)
 {
     struct persist_step step = found(begin(checkpoint(2, 30)), version(1, 20));
@@ -97,27 +124,23 @@ static struct persist_step building(void)
 /* The same, all put, the audit entry too: the next decision is swap_head. */
 static struct persist_step swapping(void)
 {
-    struct persist_step step = building();
-    for (int i = 0; i < 4; i++) {
-        step = got(step, MR_STORE_DONE);
-    }
+    struct persist_step step = all_stored(building());
     expect(step, "swap_head");
     return step;
 }
 
-START_TEST(ten_steps)
+/* Three round trips: what is read, what is put, the swap. The spool is fetched beside head, and judged after it. */
+START_TEST(the_way_of_a_commit)
 {
     struct persist_step step = begin(checkpoint(2, 30));
     expect(step, "read_head");
+    ck_assert(step.decision.of.read_head.and_spool);
     step = building();
-    expect(step, "put_checkpoint");
-    step = got(step, MR_STORE_DONE);
-    expect(step, "put_hash");
-    step = got(step, MR_STORE_DONE);
-    expect(step, "put_metadata");
-    step = got(step, MR_STORE_DONE);
-    expect(step, "put_audit");
-    step = got(step, MR_STORE_DONE);
+    expect(step, "store");
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        ck_assert_int_eq(step.decision.of.store.tasks[i], PERSIST_TASK_PUT);
+    }
+    step = all_stored(step);
     expect(step, "swap_head");
     step = got(step, MR_STORE_DONE);
     expect(step, "Committed");
@@ -220,61 +243,83 @@ START_TEST(not_fast_forward)
 }
 END_TEST
 
-/* Rule C5: what exists is read and compared. */
+static const char *const differs[PERSIST_OBJECTS] = {"PayloadDiffers", "HashDiffers", "MetadataDiffers", NULL};
+
+/* Rule C5: what exists is read and compared; the rest is not put again. */
 START_TEST(existing_objects)
 {
-    struct persist_step step = got(building(), MR_STORE_PRECONDITION_FAILED);
-    expect(step, "compare_checkpoint");
-    expect(read_as(step, PERSIST_FINDING_DIFFERENT), "PayloadDiffers");
-    expect(elapsed(got(step, MR_STORE_MISSING)), "put_checkpoint");
-    step = read_as(step, PERSIST_FINDING_SAME);
-    expect(step, "put_hash");
-    step = got(step, MR_STORE_PRECONDITION_FAILED);
-    expect(step, "compare_hash");
-    expect(read_as(step, PERSIST_FINDING_DIFFERENT), "HashDiffers");
-    step = read_as(step, PERSIST_FINDING_SAME);
-    expect(step, "put_metadata");
-    step = got(step, MR_STORE_PRECONDITION_FAILED);
-    expect(step, "compare_metadata");
-    expect(read_as(step, PERSIST_FINDING_DIFFERENT), "MetadataDiffers");
-    expect(read_as(step, PERSIST_FINDING_BROKEN), "MetadataDiffers");
-    const struct persist_record theirs = {.record_hash = hash(88)};
-    const struct persist_step adopted = answered(step, MR_STORE_DONE, PERSIST_FINDING_ADOPTED, theirs);
-    expect(adopted, "put_audit");
-    ck_assert_mem_eq(adopted.next.record_hash.bytes, theirs.record_hash.bytes, sizeof theirs.record_hash.bytes);
-    step = read_as(step, PERSIST_FINDING_SAME);
-    expect(step, "put_audit");
-    step = got(step, MR_STORE_PRECONDITION_FAILED);
-    expect(step, "compare_audit");
-    expect(read_as(step, PERSIST_FINDING_SAME), "swap_head");
-    expect(read_as(step, PERSIST_FINDING_DIFFERENT), "swap_head");
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        const struct persist_step step = stored(building(), i, MR_STORE_PRECONDITION_FAILED, PERSIST_FINDING_NONE);
+        expect_only(step, i, PERSIST_TASK_COMPARE);
+        expect(stored(step, i, MR_STORE_DONE, PERSIST_FINDING_SAME), "swap_head");
+        const struct persist_step other = stored(step, i, MR_STORE_DONE, PERSIST_FINDING_DIFFERENT);
+        if (i == PERSIST_AUDIT) {
+            expect_only(other, i, PERSIST_TASK_PUT); /* under another name: head is not swapped without an entry */
+        } else {
+            expect(other, differs[i]);
+        }
+        const struct persist_step gone = stored(step, i, MR_STORE_MISSING, PERSIST_FINDING_NONE);
+        expect(gone, "OutcomeUnknown");
+        expect_only(elapsed(gone), i, PERSIST_TASK_PUT);
+    }
+    const struct persist_step step =
+        stored(building(), PERSIST_METADATA, MR_STORE_PRECONDITION_FAILED, PERSIST_FINDING_NONE);
+    expect(stored(step, PERSIST_METADATA, MR_STORE_DONE, PERSIST_FINDING_BROKEN), "MetadataDiffers");
+}
+END_TEST
+
+/* Metadata that somebody else wrote for the same version: head names what is stored, and an audit entry does before. */
+START_TEST(adopted_metadata_is_audited)
+{
+    struct persist_step step = stored(building(), PERSIST_METADATA, MR_STORE_PRECONDITION_FAILED, PERSIST_FINDING_NONE);
+    step = stored(step, PERSIST_METADATA, MR_STORE_DONE, PERSIST_FINDING_ADOPTED);
+    expect_only(step, PERSIST_AUDIT, PERSIST_TASK_PUT);
+    ck_assert_mem_eq(step.next.record_hash.bytes, hash(88).bytes, sizeof hash(88).bytes);
+    expect(all_stored(step), "swap_head");
 }
 END_TEST
 
 /* Rule C6: a put that was not answered is read back, and repeated only if it is not there. */
 START_TEST(unknown_puts_are_read_back)
 {
-    static const char *const rows[][2] = {{"put_checkpoint", "compare_checkpoint"},
-                                          {"put_hash", "compare_hash"},
-                                          {"put_metadata", "compare_metadata"},
-                                          {"put_audit", "compare_audit"}};
-    struct persist_step step = building();
-    for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
-        expect(step, rows[i][0]);
-        const struct persist_step lost = got(step, MR_STORE_UNKNOWN);
-        expect(lost, rows[i][1]);
-        expect(got(lost, MR_STORE_UNAVAILABLE), "LocalPending");
-        expect(elapsed(got(lost, MR_STORE_UNAVAILABLE)), rows[i][1]);
-        expect(got(lost, MR_STORE_MISSING), "OutcomeUnknown");
-        expect(elapsed(got(lost, MR_STORE_MISSING)), rows[i][0]);
-        expect(got(step, MR_STORE_UNAVAILABLE), "LocalPending");
-        expect(got(step, MR_STORE_THROTTLED), "LocalPending");
-        expect(got(step, MR_STORE_CONFLICT), "LocalPending");
-        expect(elapsed(got(step, MR_STORE_CONFLICT)), rows[i][0]);
-        expect(got(step, MR_STORE_DENIED), "Denied");
-        step = read_as(lost, PERSIST_FINDING_SAME);
+    static const enum mr_store_outcome none_done[] = {MR_STORE_UNAVAILABLE, MR_STORE_THROTTLED, MR_STORE_CONFLICT,
+                                                      MR_STORE_MISSING};
+    for (size_t i = 0; i < PERSIST_OBJECTS; i++) {
+        const struct persist_step lost = stored(building(), i, MR_STORE_UNKNOWN, PERSIST_FINDING_NONE);
+        expect_only(lost, i, PERSIST_TASK_COMPARE);
+        const struct persist_step unread = stored(lost, i, MR_STORE_UNAVAILABLE, PERSIST_FINDING_NONE);
+        expect(unread, "LocalPending");
+        expect_only(elapsed(unread), i, PERSIST_TASK_COMPARE);
+        expect(stored(lost, i, MR_STORE_DENIED, PERSIST_FINDING_NONE), "Denied");
+        for (size_t o = 0; o < MR_COUNT_OF(none_done); o++) {
+            const struct persist_step waits = stored(building(), i, none_done[o], PERSIST_FINDING_NONE);
+            expect(waits, "LocalPending");
+            expect_only(elapsed(waits), i, PERSIST_TASK_PUT);
+        }
+        expect(stored(building(), i, MR_STORE_DENIED, PERSIST_FINDING_NONE), "Denied");
     }
-    expect(step, "swap_head");
+}
+END_TEST
+
+/* Several at once: the worst decides, and none is forgotten. */
+START_TEST(answers_are_taken_together)
+{
+    struct persist_event event = {.kind = PERSIST_EVENT_STORED};
+    event.of.stored.answers[PERSIST_CHECKPOINT].outcome = MR_STORE_DONE;
+    event.of.stored.answers[PERSIST_HASH].outcome = MR_STORE_UNKNOWN;
+    event.of.stored.answers[PERSIST_METADATA].outcome = MR_STORE_THROTTLED;
+    event.of.stored.answers[PERSIST_AUDIT].outcome = MR_STORE_DONE;
+    const struct persist_state state = building().next;
+    struct persist_step step = persist_decide(&state, &event);
+    expect(step, "LocalPending");
+    step = elapsed(step);
+    expect(step, "store");
+    ck_assert_int_eq(step.decision.of.store.tasks[PERSIST_CHECKPOINT], PERSIST_TASK_NONE);
+    ck_assert_int_eq(step.decision.of.store.tasks[PERSIST_HASH], PERSIST_TASK_COMPARE);
+    ck_assert_int_eq(step.decision.of.store.tasks[PERSIST_METADATA], PERSIST_TASK_PUT);
+    ck_assert_int_eq(step.decision.of.store.tasks[PERSIST_AUDIT], PERSIST_TASK_NONE);
+    event.of.stored.answers[PERSIST_AUDIT].outcome = MR_STORE_DENIED;
+    expect(persist_decide(&state, &event), "Denied");
 }
 END_TEST
 
@@ -320,9 +365,7 @@ START_TEST(lost_genesis_is_settled)
 {
     struct persist_step step = read_as(got(begin(checkpoint(0, 10)), MR_STORE_MISSING), PERSIST_FINDING_NO_VERSIONS);
     step = answered(step, MR_STORE_DONE, PERSIST_FINDING_SAME, version(0, 10));
-    for (int i = 0; i < 4; i++) {
-        step = got(step, MR_STORE_DONE);
-    }
+    step = all_stored(step);
     expect(step, "swap_head");
     step = got(step, MR_STORE_UNKNOWN);
     expect(step, "read_head");
@@ -371,13 +414,15 @@ END_TEST
 
 static void add(TCase *tcase)
 {
-    tcase_add_test(tcase, ten_steps);
+    tcase_add_test(tcase, the_way_of_a_commit);
     tcase_add_test(tcase, genesis_needs_not_found_and_no_versions);
     tcase_add_test(tcase, already_committed_is_decided_before_the_spool);
     tcase_add_test(tcase, conflicts);
     tcase_add_test(tcase, not_fast_forward);
     tcase_add_test(tcase, existing_objects);
+    tcase_add_test(tcase, adopted_metadata_is_audited);
     tcase_add_test(tcase, unknown_puts_are_read_back);
+    tcase_add_test(tcase, answers_are_taken_together);
     tcase_add_test(tcase, lost_swaps_are_settled_by_reading_head);
     tcase_add_test(tcase, lost_genesis_is_settled);
     tcase_add_test(tcase, spool);
