@@ -119,6 +119,9 @@ static enum mr_store_outcome when_whole(enum s3_operation operation, const struc
     if (answer->status >= 300 && answer->code == S3_CODE_SLOW_DOWN) {
         return MR_STORE_THROTTLED;
     }
+    if (answer->status >= 400 && answer->code == S3_CODE_CLOCK) {
+        return MR_STORE_UNAVAILABLE; /* until our clock, or the server's, is right again */
+    }
     switch (answer->status) {
     case 200:
     case 201:
@@ -167,7 +170,8 @@ bool s3_repeat_decide(enum s3_operation operation, const struct s3_answer *answe
     if (answer->exchange == S3_EXCHANGE_NOT_SENT || answer->exchange == S3_EXCHANGE_CUT) {
         return true;
     }
-    if (writes(operation) || answer->code == S3_CODE_NO_SUCH_BUCKET || answer->code == S3_CODE_NO_SUCH_UPLOAD) {
+    if (writes(operation) || answer->code == S3_CODE_NO_SUCH_BUCKET || answer->code == S3_CODE_NO_SUCH_UPLOAD ||
+        answer->code == S3_CODE_CLOCK) {
         return false;
     }
     switch (s3_outcome_decide(operation, answer)) {

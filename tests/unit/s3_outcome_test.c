@@ -122,7 +122,8 @@ static const struct {
     {ANY, 403, S3_CODE_NONE, MR_STORE_DENIED},
     {ANY, 403, S3_CODE_KEYS, MR_STORE_DENIED},
     {ANY, 403, S3_CODE_ACCESS_DENIED, MR_STORE_DENIED},
-    {ANY, 403, S3_CODE_CLOCK, MR_STORE_DENIED},
+    {ANY, 403, S3_CODE_CLOCK, MR_STORE_UNAVAILABLE}, /* a clock that jumped may come back */
+    {ANY, 400, S3_CODE_CLOCK, MR_STORE_UNAVAILABLE},
     {ANY, 405, S3_CODE_OTHER, MR_STORE_DENIED},
     {ANY, 413, S3_CODE_OTHER, MR_STORE_DENIED},
     {ANY, 501, S3_CODE_OTHER, MR_STORE_DENIED}, /* Swift on conditions */
@@ -182,6 +183,7 @@ START_TEST(repeats)
     const struct s3_answer lost = {S3_EXCHANGE_LOST, 0, S3_CODE_NONE};
     const struct s3_answer slow = {S3_EXCHANGE_WHOLE, 503, S3_CODE_SLOW_DOWN};
     const struct s3_answer no_bucket = {S3_EXCHANGE_WHOLE, 404, S3_CODE_NO_SUCH_BUCKET};
+    const struct s3_answer skewed = {S3_EXCHANGE_WHOLE, 403, S3_CODE_CLOCK};
     const struct s3_answer missing = {S3_EXCHANGE_WHOLE, 404, S3_CODE_NO_SUCH_KEY};
     for (size_t i = 0; i < MR_COUNT_OF(operations); i++) {
         ck_assert(s3_repeat_decide(operations[i], &not_sent));
@@ -189,6 +191,7 @@ START_TEST(repeats)
         ck_assert_int_eq(s3_repeat_decide(operations[i], &lost), invisible(operations[i]));
         ck_assert_int_eq(s3_repeat_decide(operations[i], &slow), invisible(operations[i]));
         ck_assert(!s3_repeat_decide(operations[i], &no_bucket));
+        ck_assert(!s3_repeat_decide(operations[i], &skewed));
     }
     ck_assert(!s3_repeat_decide(S3_GET, &missing));
 }
@@ -203,6 +206,7 @@ START_TEST(codes)
     ck_assert_int_eq(s3_code_of("SlowDownWrite"), S3_CODE_OTHER); /* may have been applied in part */
     ck_assert_int_eq(s3_code_of("SignatureDoesNotMatch"), S3_CODE_KEYS);
     ck_assert_int_eq(s3_code_of("ExpiredToken"), S3_CODE_EXPIRED);
+    ck_assert_int_eq(s3_code_of("RequestTimeTooSkewed"), S3_CODE_CLOCK);
 }
 END_TEST
 
