@@ -4,14 +4,16 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 source "$root/tools/dev/lib/rgw.bash"
-readonly batches=210 rows=8 model=same
+# small_run.json has a version every 70 steps, and one of the last.
+readonly batches=210 before_outage=100 rows=8 model=same
 
-# train_stream RATE: the whole run, at that many batches a second.
-train_stream() {
-  "$millrace" submit --brokers "$brokers" --model "$model" --run first --start --spec "$e2e/small_run.json" \
-    --sobol "0:$((batches * rows))" --rows-per-batch "$rows" --rate "$1" --stop >/dev/null 2>"$dir/submit.log" ||
+# submit FROM TO RATE OPTION...: these batches of the run, so many a second.
+submit() {
+  "$millrace" submit --brokers "$brokers" --model "$model" --run first --sobol "$(($1 * rows)):$((($2 - $1) * rows))" \
+    --rows-per-batch "$rows" --rate "$3" "${@:4}" >/dev/null 2>"$dir/submit.log" ||
     fail "submit: $(cat "$dir/submit.log")"
 }
+readonly -a start=(--start --spec "$e2e/small_run.json")
 
 listed() { timeout 60 "$millrace" store list-versions "$store" --model "$model" --format json 2>/dev/null; }
 has_versions() { listed | jq -e 'length > 0' >/dev/null; }
@@ -32,7 +34,7 @@ trap 'code=$?; trap - EXIT; kill $(jobs -p) 2>/dev/null || true; stack_down "$di
       exit $code' EXIT
 say "a folder"
 fresh 2
-train_stream 0
+submit 0 "$batches" 0 "${start[@]}" --stop
 until_true 120 has_step
 quiet=$(last_hash)
 
@@ -43,7 +45,7 @@ export NO_PROXY=127.0.0.1
 stack_store=s3://$rgw_bucket/quiet
 say "a bucket, quiet"
 fresh 2
-train_stream 0
+submit 0 "$batches" 0 "${start[@]}" --stop
 until_true 120 has_step
 [ "$(last_hash)" = "$quiet" ] || fail "in a bucket it has other bytes"
 check_versions
@@ -51,18 +53,20 @@ check_versions
 stack_store=s3://$rgw_bucket/killed
 say "a bucket, services killed and the gateway away"
 fresh 2
-train_stream 30 &
+submit 0 "$before_outage" 30 "${start[@]}" &
 submitter=$!
 for victim in persist train validate; do
   pid=$(service_pid "$victim")
   kill -9 "$pid"
   until_true 30 another_pid "$victim" "$pid"
 done
+wait "$submitter" || fail "the submitter failed"
 until_true 60 has_versions
 rgw_kill "$gateway/rgw" rgw
+# Only now, so that there is something left to store.
+submit "$before_outage" "$batches" 30 --stop
 until_true 60 grep -q StoreDown "$dir/log/train.log"
 rgw_start "$gateway/rgw" memstore
-wait "$submitter" || fail "the submitter failed"
 until_true 120 has_step
 [ "$(last_hash)" = "$quiet" ] || fail "after the outage it has other bytes"
 check_versions
