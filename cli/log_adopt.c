@@ -10,7 +10,6 @@
 #include "millrace/hash.h"
 #include "millrace/versions.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { DELIVERY_WAIT_MS = 30000 };
@@ -107,22 +106,32 @@ static struct mr_error rewind_topic(struct mr_log *log, const char *topic, uint3
     return mr_ok();
 }
 
-static struct mr_error rewind_groups(struct progress *progress, uint32_t partitions, uint64_t *rewound)
+static struct mr_error rewind_stage(struct mr_log *log, const struct progress_stage *stage, uint32_t partitions,
+                                    uint64_t *rewound)
 {
-    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
-        const struct progress_stage *stage = &progress->stages[i];
-        MR_TRY(rewind_topic(stage->log, stage->topic, partitions, rewound));
-        if (strcmp(stage->stage, "ingest") == 0) {
-            MR_TRY(rewind_topic(stage->log, MR_TOPIC_RETRIES_INGEST, partitions, rewound));
-        } else if (strcmp(stage->stage, "validate") == 0) {
-            MR_TRY(rewind_topic(stage->log, MR_TOPIC_RETRIES_VALIDATE, partitions, rewound));
-        }
+    MR_TRY(rewind_topic(log, stage->topic, partitions, rewound));
+    if (strcmp(stage->stage, "ingest") == 0) {
+        return rewind_topic(log, MR_TOPIC_RETRIES_INGEST, partitions, rewound);
     }
-    return mr_ok();
+    return strcmp(stage->stage, "validate") == 0 ? rewind_topic(log, MR_TOPIC_RETRIES_VALIDATE, partitions, rewound)
+                                                 : mr_ok();
 }
 
-static struct mr_error carry_out(const struct adopt_config *config, struct cli_session *session,
-                                 struct progress *progress)
+static struct mr_error rewind_groups(const struct cli_session *session, const struct cli_brokers *brokers,
+                                     uint64_t *rewound)
+{
+    struct mr_error error = mr_ok();
+    for (size_t i = 0; i < PROGRESS_STAGES && !mr_failed(error); i++) {
+        const struct progress_stage *stage = &progress_stages[i];
+        struct mr_log *log;
+        MR_TRY(cli_session_group(session, brokers, stage->group, &log));
+        error = rewind_stage(log, stage, session->deployment.partitions, rewound);
+        log->ops->close(log);
+    }
+    return error;
+}
+
+static struct mr_error carry_out(const struct adopt_config *config, struct cli_session *session)
 {
     struct mr_head head;
     bool changed = false, is_this = false;
@@ -134,8 +143,7 @@ static struct mr_error carry_out(const struct adopt_config *config, struct cli_s
     if (changed) {
         MR_TRY(mr_deployment_append(session->log, &session->deployment, MR_DEPLOYMENT_REPLACED, DELIVERY_WAIT_MS));
     }
-    MR_TRY(progress_open(progress, session, &config->brokers));
-    MR_TRY(rewind_groups(progress, session->deployment.partitions, &rewound));
+    MR_TRY(rewind_groups(session, &config->brokers, &rewound));
     mr_hex(mr_bytes_of(head.position.log_id, MR_LOG_ID_SIZE), text);
     (void)printf("%s: its log %s %s; %llu committed offsets begin anew\n", config->model, text,
                  changed   ? "now lies before this one"
@@ -153,13 +161,7 @@ static int run(const void *options, const struct cli_rest *rest)
         return cli_usage("millrace log adopt: --model: expected 1 to 63 of a-z 0-9 . _ -");
     }
     struct cli_session session = {.log = NULL};
-    struct progress *progress = calloc(1, sizeof *progress);
-    const struct mr_error error = progress == NULL ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "progress")
-                                                   : carry_out(config, &session, progress);
-    if (progress != NULL) {
-        progress_close(progress);
-    }
-    free(progress);
+    const struct mr_error error = carry_out(config, &session);
     cli_session_close(&session);
     return mr_failed(error) ? cli_fail(&error) : MR_EXIT_OK;
 }

@@ -4,71 +4,39 @@
 #include "cli_version.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const struct progress_stage stages[PROGRESS_STAGES] = {
-    {.stage = "ingest", .topic = MR_TOPIC_SUBMITTED, .group = "millrace-ingest"},
-    {.stage = "validate", .topic = MR_TOPIC_INGESTED, .group = "millrace-validate"},
-    {.stage = "stage_gpu", .topic = MR_TOPIC_VALIDATED, .group = "millrace-stage_gpu"},
-    {.stage = "train", .topic = MR_TOPIC_STAGED, .group = "millrace-train"},
-    {.stage = "persist", .topic = MR_TOPIC_PRODUCED, .group = "millrace-persist"},
-    {.stage = "publish", .topic = MR_TOPIC_TRAINED, .group = "millrace-publish"},
-    {.stage = "publish", .topic = MR_TOPIC_COMMITTED, .group = "millrace-publish"},
+const struct progress_stage progress_stages[PROGRESS_STAGES] = {
+    {"ingest", MR_TOPIC_SUBMITTED, "millrace-ingest"},       {"validate", MR_TOPIC_INGESTED, "millrace-validate"},
+    {"stage_gpu", MR_TOPIC_VALIDATED, "millrace-stage_gpu"}, {"train", MR_TOPIC_STAGED, "millrace-train"},
+    {"persist", MR_TOPIC_PRODUCED, "millrace-persist"},      {"publish", MR_TOPIC_TRAINED, "millrace-publish"},
+    {"publish", MR_TOPIC_COMMITTED, "millrace-publish"},
 };
 
 struct mr_error progress_open(struct progress *progress, struct cli_session *session, const struct cli_brokers *brokers)
 {
-    *progress = (struct progress){.brokers = brokers, .session = session};
-    memcpy(progress->stages, stages, sizeof stages);
+    char *settings = NULL;
+    *progress = (struct progress){.session = session};
     for (size_t i = 0; i < PROGRESS_STAGES; i++) {
-        struct progress_stage *stage = &progress->stages[i];
-        const struct mr_error error = cli_session_group(session, brokers, stage->group, &stage->log);
-        if (mr_failed(error)) {
-            progress_close(progress);
-            return error;
-        }
+        progress->lags[i] = (struct mr_lag){.group = progress_stages[i].group, .topic = progress_stages[i].topic};
     }
-    return mr_ok();
+    MR_TRY(cli_read_settings(brokers->settings_file, &settings));
+    const struct mr_error error = mr_lag_asker_open(brokers->list, settings, &progress->asker);
+    free(settings);
+    return error;
 }
 
 void progress_close(struct progress *progress)
 {
-    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
-        if (progress->stages[i].log != NULL) {
-            progress->stages[i].log->ops->close(progress->stages[i].log);
-            progress->stages[i].log = NULL;
-        }
-    }
+    mr_lag_asker_close(progress->asker);
     cli_seen_deinit(&progress->seen_metrics);
     cli_seen_deinit(&progress->seen_versions);
 }
 
-/* ---- Stages -------------------------------------------------------------------------------------------- */
-
-static struct mr_error measure(struct progress_stage *stage, uint32_t partitions)
-{
-    struct mr_log *log = stage->log;
-    uint64_t end = 0, lag = 0;
-    for (uint32_t partition = 0; partition < partitions; partition++) {
-        uint64_t low = 0, high = 0, next = 0;
-        bool some = false;
-        MR_TRY(log->ops->watermarks(log, stage->topic, partition, &low, &high));
-        MR_TRY(log->ops->committed(log, stage->topic, partition, &some, &next));
-        const uint64_t from = some && next > low ? next : low;
-        end += high;
-        lag += from < high ? high - from : 0;
-    }
-    stage->end = end;
-    stage->lag = lag;
-    return mr_ok();
-}
-
 struct mr_error progress_measure(struct progress *progress)
 {
-    for (size_t i = 0; i < PROGRESS_STAGES; i++) {
-        MR_TRY(measure(&progress->stages[i], progress->session->deployment.partitions));
-    }
-    return mr_ok();
+    return mr_lag_ask(progress->asker, progress->session->deployment.partitions, progress->lags, PROGRESS_STAGES);
 }
 
 /* ---- Models -------------------------------------------------------------------------------------------- */
@@ -162,10 +130,10 @@ json_t *progress_json(const struct progress *progress)
 {
     json_t *stage_array = json_array(), *model_array = json_array();
     for (size_t i = 0; i < PROGRESS_STAGES; i++) {
-        const struct progress_stage *stage = &progress->stages[i];
+        const struct mr_lag *lag = &progress->lags[i];
         json_array_append_new(stage_array,
-                              json_pack("{s:s, s:s, s:I, s:I}", "stage", stage->stage, "topic", stage->topic, "end",
-                                        (json_int_t)stage->end, "lag", (json_int_t)stage->lag));
+                              json_pack("{s:s, s:s, s:I, s:I}", "stage", progress_stages[i].stage, "topic", lag->topic,
+                                        "end", (json_int_t)lag->end, "lag", (json_int_t)lag->lag));
     }
     for (size_t i = 0; i < progress->model_count; i++) {
         const struct progress_model *model = &progress->models[i];
@@ -189,11 +157,11 @@ static struct mr_error print_stages(const struct progress *progress, FILE *out)
     cli_table_init(&table, titles, MR_COUNT_OF(titles));
     struct mr_error error = mr_ok();
     for (size_t i = 0; i < PROGRESS_STAGES && !mr_failed(error); i++) {
-        const struct progress_stage *stage = &progress->stages[i];
-        error = cli_table_add(&table, "%s", stage->stage);
-        error = mr_failed(error) ? error : cli_table_add(&table, "%s", stage->topic);
-        error = mr_failed(error) ? error : cli_table_add(&table, "%" PRIu64, stage->end);
-        error = mr_failed(error) ? error : cli_table_add(&table, "%" PRIu64, stage->lag);
+        const struct mr_lag *lag = &progress->lags[i];
+        error = cli_table_add(&table, "%s", progress_stages[i].stage);
+        error = mr_failed(error) ? error : cli_table_add(&table, "%s", lag->topic);
+        error = mr_failed(error) ? error : cli_table_add(&table, "%" PRIu64, lag->end);
+        error = mr_failed(error) ? error : cli_table_add(&table, "%" PRIu64, lag->lag);
     }
     if (!mr_failed(error)) {
         cli_table_print(&table, out);

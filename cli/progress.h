@@ -5,15 +5,15 @@
 #include "public_event.h"
 
 #include "millrace/clock.h"
+#include "millrace/lag.h"
 
 enum { PROGRESS_STAGES = 7, PROGRESS_MODELS_MAX = 256 };
 
-/* A stage's input topic, and how far its group has committed it. */
+/* A stage's input topic, and the group that commits how far it was read. */
 struct progress_stage {
-    const char *stage, *topic, *group; /* static storage */
-    struct mr_log *log;                /* asks for the group's offsets */
-    uint64_t end, lag;                 /* records, over all partitions */
+    const char *stage, *topic, *group;
 };
+extern const struct progress_stage progress_stages[PROGRESS_STAGES];
 
 struct progress_model {
     char model_id[MR_ID_SIZE], run_id[MR_ID_SIZE];
@@ -29,16 +29,15 @@ struct progress_model {
 };
 
 struct progress {
-    const struct cli_brokers *brokers;
     struct cli_session *session;
-    struct progress_stage stages[PROGRESS_STAGES];
+    struct mr_lag_asker *asker;
+    struct mr_lag lags[PROGRESS_STAGES]; /* of each stage's input */
     struct progress_model models[PROGRESS_MODELS_MAX];
     size_t model_count;
     uint64_t models_left_out; /* records of models beyond the bound */
     struct cli_seen seen_metrics, seen_versions;
 };
 
-/* Opens a connection for each stage's group. */
 MR_MUST_USE struct mr_error progress_open(struct progress *progress, struct cli_session *session,
                                           const struct cli_brokers *brokers);
 void progress_close(struct progress *progress);

@@ -30,7 +30,7 @@ OWNS = {
     "arena": "arena",
     "model": "batch checkpoint engine layer message network pricing profile schedule sobol spec",
     "store": "store store_watch versions",
-    "kafka": "log log_kafka topics topics_create",
+    "kafka": "lag log log_kafka topics topics_create",
     "stage": "order service stage wire",
 }
 OWNER = {name: layer for layer, names in OWNS.items() for name in names.split()}
