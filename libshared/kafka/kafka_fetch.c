@@ -145,6 +145,21 @@ struct mr_error kafka_fetch(struct mr_log *log, const char *topic, uint32_t part
     return mr_ok();
 }
 
+/* librdkafka keeps what the last reply to a fetch said. */
+bool kafka_fetched_end(const struct mr_log *log, const char *topic, uint32_t partition, uint64_t *ret_end)
+{
+    const struct kafka_log *const self = (const struct kafka_log *)log;
+    int64_t low, high;
+    if (find(&self->fetcher, topic, partition) == NULL ||
+        rd_kafka_get_watermark_offsets(self->fetcher.handle, topic, (int32_t)partition, &low, &high) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR ||
+        high < 0) {
+        return false;
+    }
+    *ret_end = (uint64_t)high;
+    return true;
+}
+
 static struct mr_error set_paused(struct mr_log *log, const char *topic, uint32_t partition, bool paused)
 {
     struct kafka_fetch *const fetch = find(&kafka_of(log)->fetcher, topic, partition);

@@ -166,6 +166,7 @@ bool kafka_taken_event(struct kafka_log *self, struct mr_log_event *ret_event);
 bool kafka_fetcher_event(struct kafka_log *self, struct mr_log_event *ret_event);
 void kafka_fetcher_stop_all(struct kafka_log *self);
 struct mr_error kafka_fetch(struct mr_log *log, const char *topic, uint32_t partition, uint64_t from);
+bool kafka_fetched_end(const struct mr_log *log, const char *topic, uint32_t partition, uint64_t *ret_end);
 struct mr_error kafka_pause(struct mr_log *log, const char *topic, uint32_t partition);
 struct mr_error kafka_resume(struct mr_log *log, const char *topic, uint32_t partition);
 void kafka_record_free(struct mr_log *log, void *held);

@@ -245,6 +245,7 @@ static const struct mr_log_ops ops = {
     .commit_wait = kafka_commit_wait,
     .committed = kafka_committed,
     .watermarks = op_watermarks,
+    .fetched_end = kafka_fetched_end,
     .partition_count = op_partition_count,
     .produce = kafka_produce,
     .in_flight = kafka_in_flight,

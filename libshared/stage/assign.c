@@ -329,6 +329,7 @@ void mr_stage_revoke(struct mr_stage *stage)
         if (stage->spec.ops->partition_close != NULL && partition->input == 0) {
             stage->spec.ops->partition_close(stage->spec.self, partition->index);
         }
+        mr_stage_forget_lag(stage, partition);
         mr_window_deinit(&partition->window);
         free(partition);
     }

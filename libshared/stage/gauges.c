@@ -1,6 +1,9 @@
 /* What an operator watches besides decisions: what is unresolved and since when, and what waits for a retry. */
 #include "stage_internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 enum { GAUGES_EVERY_MS = 1000 };
 
 static void set(struct mr_stage *stage, const char *name, const char *help, double value)
@@ -39,6 +42,36 @@ static void show_parked(struct mr_stage *stage)
     set(stage, "millrace_parked_records", "Records that wait for a retry.", (double)records);
 }
 
+static void set_lag(const struct mr_stage *stage, const struct partition *partition, uint64_t records)
+{
+    char number[16];
+    (void)snprintf(number, sizeof number, "%" PRIu32, partition->index);
+    const struct mr_label labels[] = {
+        {"stage", stage->spec.name}, {"topic", stage->spec.inputs[partition->input].topic}, {"partition", number}};
+    mr_metric_set(mr_metrics_gauge(stage->env.metrics, "millrace_input_lag_records",
+                                   "Records from the first that is not resolved to the end, as the last fetch saw it.",
+                                   labels, MR_COUNT_OF(labels)),
+                  (double)records);
+}
+
+static void show_lag(const struct mr_stage *stage)
+{
+    const struct mr_log *log = stage->env.log;
+    for (const struct partition *p = stage->partitions; p != NULL; p = p->next) {
+        const uint64_t low = mr_window_low(&p->window);
+        uint64_t end = 0;
+        if (log->ops->fetched_end(log, stage->spec.inputs[p->input].topic, p->index, &end)) {
+            set_lag(stage, p, end > low ? end - low : 0);
+        }
+    }
+}
+
+/* Its next owner shows it. */
+void mr_stage_forget_lag(const struct mr_stage *stage, const struct partition *partition)
+{
+    set_lag(stage, partition, 0);
+}
+
 void mr_stage_count_stopped(struct mr_stage *stage, int by)
 {
     mr_metric_add(mr_metrics_gauge(stage->env.metrics, "millrace_models_stopped", "Models that stopped with an alarm.",
@@ -54,6 +87,7 @@ void mr_stage_gauges(struct mr_stage *stage)
     }
     stage->gauges_due_ms = ticks + GAUGES_EVERY_MS;
     show_unresolved(stage);
+    show_lag(stage);
     if (stage->spec.retry_topic != NULL) {
         show_parked(stage);
     }

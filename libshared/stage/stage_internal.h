@@ -293,6 +293,8 @@ void mr_stage_listen(struct mr_stage *stage);
 /* gauges.c */
 /* Shows, once a second, what is unresolved and what is parked. */
 void mr_stage_gauges(struct mr_stage *stage);
+/* Of a partition that is given up. */
+void mr_stage_forget_lag(const struct mr_stage *stage, const struct partition *partition);
 /* A lane stopped with an alarm, or one that had is closed. */
 void mr_stage_count_stopped(struct mr_stage *stage, int by);
 

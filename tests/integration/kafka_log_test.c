@@ -3,6 +3,7 @@
 #include "dev_broker.h"
 #include "log_events.h"
 
+#include "millrace/lag.h"
 #include "millrace/topics.h"
 
 #include <pthread.h>
@@ -159,6 +160,40 @@ START_TEST(a_committed_offset_is_resumed)
     must(log->ops->fetch(log, MR_TOPIC_INGESTED, 1, MR_LOG_OFFSET_COMMITTED));
     expect_number(log, MR_TOPIC_INGESTED, 1, 4);
     expect_number(log, MR_TOPIC_INGESTED, 1, 5);
+    log->ops->close(log);
+}
+END_TEST
+
+START_TEST(a_group_is_as_far_behind_as_it_has_not_committed)
+{
+    struct mr_log *const log = open_log("slow");
+    const struct mr_log_kafka_config config = dev_broker_config(&broker, NULL);
+    struct mr_lag lags[] = {{.group = "slow", .topic = MR_TOPIC_INGESTED},
+                            {.group = "slow", .topic = MR_TOPIC_VALIDATED},
+                            {.group = "unheard-of", .topic = MR_TOPIC_INGESTED}};
+    struct mr_lag_asker *asker = NULL;
+    write_numbers(log, MR_TOPIC_INGESTED, 0, 0, 3);
+    write_numbers(log, MR_TOPIC_INGESTED, 2, 0, 6);
+    must(log->ops->fetch(log, MR_TOPIC_INGESTED, 2, 0));
+    expect_number(log, MR_TOPIC_INGESTED, 2, 0);
+    uint64_t end = 0;
+    ck_assert(log->ops->fetched_end(log, MR_TOPIC_INGESTED, 2, &end));
+    ck_assert_uint_eq(end, 6);
+    ck_assert(!log->ops->fetched_end(log, MR_TOPIC_INGESTED, 0, &end));
+    must(log->ops->commit(log, MR_TOPIC_INGESTED, 2, 4));
+    must(log->ops->commit_wait(log, 30000));
+    must(mr_lag_asker_open(config.brokers, NULL, &asker));
+    for (int i = 0; i < 2; i++) {
+        must(mr_lag_ask(asker, 4, lags, MR_COUNT_OF(lags)));
+        ck_assert_uint_eq(lags[0].end, 9);
+        ck_assert_uint_eq(lags[0].lag, 5);
+        ck_assert_uint_eq(lags[1].end, 0);
+        ck_assert_uint_eq(lags[1].lag, 0);
+        ck_assert_uint_eq(lags[2].lag, 9);
+    }
+    lags[1].topic = "no.such.topic";
+    refused(mr_lag_ask(asker, 4, lags, MR_COUNT_OF(lags)), MR_ERROR_REJECT, "unknown_topic");
+    mr_lag_asker_close(asker);
     log->ops->close(log);
 }
 END_TEST
@@ -485,6 +520,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_record_comes_back_as_it_was);
     tcase_add_test(tests, null_is_not_empty);
     tcase_add_test(tests, a_committed_offset_is_resumed);
+    tcase_add_test(tests, a_group_is_as_far_behind_as_it_has_not_committed);
     tcase_add_test(tests, without_a_group_nothing_is_committed);
     tcase_add_test(tests, a_paused_partition_keeps_its_records);
     tcase_add_test(tests, a_fetch_moves_and_drops_what_was_fetched_ahead);

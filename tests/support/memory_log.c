@@ -809,6 +809,16 @@ static struct mr_error op_watermarks(struct mr_log *log, const char *topic, uint
     return mr_ok();
 }
 
+static bool op_fetched_end(const struct mr_log *log, const char *topic, uint32_t partition, uint64_t *ret_end)
+{
+    const struct memory_log *const self = (const struct memory_log *)log;
+    const struct memory_partition *const found = partition_find(self->broker, topic, partition);
+    if (found != NULL) {
+        *ret_end = found->count;
+    }
+    return found != NULL;
+}
+
 static struct mr_error op_partition_count(struct mr_log *log, const char *topic, uint32_t *ret_count)
 {
     const struct memory_log *const self = of(log);
@@ -938,6 +948,7 @@ struct mr_log *memory_log_new(struct memory_broker *broker, const char *group, e
         .commit_wait = op_commit_wait,
         .committed = op_committed,
         .watermarks = op_watermarks,
+        .fetched_end = op_fetched_end,
         .partition_count = op_partition_count,
         .produce = op_produce,
         .in_flight = op_in_flight,

@@ -109,6 +109,8 @@ struct mr_log_ops {
                                  uint64_t *ret_offset);
     struct mr_error (*watermarks)(struct mr_log *, const char *topic, uint32_t partition, uint64_t *ret_low,
                                   uint64_t *ret_high);
+    /* The end of a partition that is fetched, as the last fetch told it: nobody is asked. False: none has yet. */
+    bool (*fetched_end)(const struct mr_log *, const char *topic, uint32_t partition, uint64_t *ret_end);
     /* REJECT "unknown_topic" when it does not exist; never creates it. */
     struct mr_error (*partition_count)(struct mr_log *, const char *topic, uint32_t *ret_count);
     /* TRANSIENT "queue_full": poll and try again. REJECT "too_large". */
