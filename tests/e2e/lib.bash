@@ -12,11 +12,13 @@ fail() {
   exit 1
 }
 
-# begin: a folder in $dir, whose stack is stopped at the end, and which is kept only if the test failed.
+# begin [COMMAND...]: a folder in $dir, whose stack is stopped at the end, and which is kept only if the test failed.
+# The command then ends what else was started.
 begin() {
+  at_end=("${@:-true}")
   dir=$(mktemp -d)
   trap 'code=$?; trap - EXIT; kill $(jobs -p) 2>/dev/null || true; kill -CONT $(jobs -p) 2>/dev/null || true
-        stack_down "$dir" >/dev/null 2>&1 || true
+        stack_down "$dir" >/dev/null 2>&1 || true; "${at_end[@]}"
         if [ $code -eq 0 ]; then rm -rf "$dir"; else tail -n 5 "$dir"/log/*.log; echo "kept: $dir"; fi; exit $code' EXIT
 }
 

@@ -1,26 +1,38 @@
 #!/usr/bin/env bash
-# Outages while a stream runs: outage_test.sh [--seconds N] [OUTAGE...]; by default each of them, for 3 s.
+# Outages while a stream runs: outage_test.sh [--seconds N] [--store file|s3] [OUTAGE...]; by default each of them, for
+# 3 s, and with the store in a folder.
 #
 # For each outage six models get a run of batches, and in the middle of it a broker, Redis or the store stops, freezes
 # or is full, or the clock jumps. Afterwards each run has the versions that it has without an outage, every batch is
 # trained and published once (by the counter of the benchmark, which shares no code with Millrace), no record was tried
-# again or refused, no service ended or began again from a version, and what was down was told.
+# again or refused, no service ended or began again from a version, and what was down was told. The runs without an
+# outage have the store in a folder also where those with one have it in a bucket.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 source "$e2e/faults.bash"
+source "$e2e/bucket.bash"
 in_own_mounts "$0" "$@"
 readonly models='sobol-a sobol-b inline-a inline-b claim-a claim-b' rate=48 patience_s=180
 # A broker or a store that does not answer at all is known as down after this long.
 readonly told_after_s=20
-readonly -a with_one_broker=(broker_stopped broker_killed broker_frozen redis_stopped redis_frozen store_failing
-  store_frozen store_full all_stopped all_frozen clock_moved)
-readonly -a with_three_brokers=(leader_killed majority_killed)
 
-seconds=3
-if [ "${1:-}" = --seconds ]; then
-  seconds=$2
+seconds=3 store_kind=file
+while :; do
+  case ${1:-} in
+    --seconds) seconds=$2 ;;
+    --store) store_kind=$2 ;;
+    *) break ;;
+  esac
   shift 2
-fi
+done
+case $store_kind in
+  file) outages_of_store=(store_failing store_frozen store_full) ;;
+  s3) outages_of_store=(store_failing store_frozen store_stopped) ;;
+  *) die "$EXIT_USAGE" "the store is file or s3, not '$store_kind'" ;;
+esac
+readonly -a with_one_broker=(broker_stopped broker_killed broker_frozen redis_stopped redis_frozen
+  "${outages_of_store[@]}" all_stopped all_frozen clock_moved)
+readonly -a with_three_brokers=(leader_killed majority_killed)
 chosen=("$@")
 [ $# -gt 0 ] || chosen=("${with_one_broker[@]}" "${with_three_brokers[@]}")
 # As many as are submitted before, during and after an outage; as many for each model.
@@ -40,6 +52,36 @@ done
 
 # ---- The outages
 
+# What is nearest to a store that is not there: a folder is always.
+readonly -A store_down=([file]=store_failing [s3]=store_stopped)
+
+strike_file() {
+  case $1 in
+    store_failing) faults_set store "$store_failing" ;;
+    store_frozen) faults_set store "$store_frozen" ;;
+    store_full) disk_fill ;;
+  esac
+}
+relieve_file() {
+  case $1 in
+    store_failing | store_frozen) faults_set store "$store_good" ;;
+    store_full) disk_empty ;;
+  esac
+}
+strike_s3() {
+  case $1 in
+    store_failing) bucket_is failing ;;
+    store_frozen) bucket_freeze ;;
+    store_stopped) bucket_stop ;;
+  esac
+}
+relieve_s3() {
+  case $1 in
+    store_failing) bucket_is good ;;
+    store_frozen) bucket_thaw ;;
+    store_stopped) bucket_again ;;
+  esac
+}
 strike() {
   case $1 in
     broker_stopped) kafka_stop "$dir/kafka" 1 ;;
@@ -47,10 +89,8 @@ strike() {
     broker_frozen) kafka_signal "$dir/kafka" STOP 1 ;;
     redis_stopped) redis_stop ;;
     redis_frozen) kill -STOP "$(service_pid redis)" ;;
-    store_failing) faults_set store "$store_failing" ;;
-    store_frozen) faults_set store "$store_frozen" ;;
-    store_full) disk_fill ;;
-    all_stopped) strike store_failing && strike redis_stopped && strike broker_killed ;;
+    store_*) "strike_$store_kind" "$1" ;;
+    all_stopped) strike "${store_down[$store_kind]}" && strike redis_stopped && strike broker_killed ;;
     all_frozen) strike store_frozen && strike redis_frozen && strike broker_frozen ;;
     clock_moved) faults_set clock -3600 ;;
     leader_killed) kafka_kill "$dir/kafka" 2 ;;
@@ -63,9 +103,8 @@ relieve() {
     broker_frozen) kafka_signal "$dir/kafka" CONT 1 ;;
     redis_stopped) redis_again ;;
     redis_frozen) kill -CONT "$(service_pid redis)" ;;
-    store_failing | store_frozen) faults_set store "$store_good" ;;
-    store_full) disk_empty ;;
-    all_stopped) relieve store_failing && relieve redis_stopped && relieve broker_killed ;;
+    store_*) "relieve_$store_kind" "$1" ;;
+    all_stopped) relieve "${store_down[$store_kind]}" && relieve redis_stopped && relieve broker_killed ;;
     all_frozen) relieve store_frozen && relieve redis_frozen && relieve broker_frozen ;;
     clock_moved) faults_set clock 0 ;;
     leader_killed) kafka_start "$dir/kafka" 2 ;;
@@ -93,8 +132,9 @@ tellers() {
       ;;
   esac
   case $1 in
-    store_failing | store_full) printf '%s\n' 'validate StoreDown null' ;;
-    store_frozen) printf '%s\n' {validate,train,persist}' DependencyDown store' ;;
+    store_failing | store_full | store_stopped) printf '%s\n' 'validate StoreDown null' ;;
+    # Not persist: what train cannot hand over, it is not asked for.
+    store_frozen) printf '%s\n' {validate,train}' DependencyDown store' ;;
   esac
 }
 
@@ -118,21 +158,29 @@ ready() {
   } 2>/dev/null
 }
 all_ready() { for service in "${services[@]}"; do ready "$service" || return 1; done; }
+# list_versions MODEL: as JSON; in vain while the store is away.
+list_versions() { timeout 60 "$millrace" store list-versions "$store" --model "$1" --format json 2>/dev/null; }
+# head_of MODEL: the newest version's run and step.
+head_of() {
+  case $store_kind in
+    file) cat "$dir/store/$1/head.json" 2>/dev/null ;;
+    s3) list_versions "$1" | jq 'max_by(.counter)' ;;
+  esac
+}
 # committed RUN: whether the last step of that run is in a version of every model.
 committed() {
   local model
   for model in $models; do
-    jq -e --arg run "$1" --argjson step $((batches / 6)) '.run_id == $run and .step == $step' \
-      "$dir/store/$model/head.json" >/dev/null 2>&1 || return 1
+    head_of "$model" | jq -e --arg run "$1" --argjson step $((batches / 6)) '.run_id == $run and .step == $step' \
+      >/dev/null 2>&1 || return 1
   done
 }
 # versions RUN: model, step and content of each version of it.
 versions() {
   local model
   for model in $models; do
-    "$millrace" store list-versions "file://$dir/store" --model "$model" --format json |
-      jq -r --arg model "$model" --arg run "$1" \
-        '.[] | select(.run_id == $run) | "\($model) \(.step) \(.content_hash)"'
+    list_versions "$model" | jq -r --arg model "$model" --arg run "$1" \
+      '.[] | select(.run_id == $run) | "\($model) \(.step) \(.content_hash)"'
   done
 }
 # told SERVICE DECISION DEPENDENCY: in its log, behind the lines that were there.
@@ -152,7 +200,8 @@ submit() {
 # quiet RUN...: what these runs give one after another without an outage.
 quiet() {
   local run
-  dir=$work/quiet stack_broker=dev
+  local store_kind=file stack_store=''
+  dir=$work/quiet stack_broker=dev store=file://$work/quiet/store
   rm -rf "$dir"
   stack_up "$dir" cpu 2 false
   brokers=$(head -n 1 "$dir/run/bootstrap")
@@ -223,16 +272,22 @@ outages() {
   rm -rf "$dir"
   mkdir -p "$dir/run" "$dir/log"
   faults_make 0
+  store=file://$dir/store
+  if [ "$store_kind" = s3 ]; then
+    bucket_make "$work/bucket-$number"
+    store=s3://$rgw_bucket/models stack_store=$store
+  fi
   with_faults kafka_make "$dir/kafka" "$number" "${kafka_versions%% *}" none
   with_faults stack_up "$dir" cpu 2 false
   brokers=$(head -n 1 "$dir/run/bootstrap")
   for run in "$@"; do endure "$run"; done
   stack_down "$dir" >/dev/null
   faults_end
+  if [ "$store_kind" = s3 ]; then bucket_end; fi
 }
 
 [ -d "$venv/generated" ] || fail "what the counter needs is not there (./dev setup)"
-begin
+begin bucket_end
 work=$dir
 declare -A lines=()
 mkdir "$work/streams" "$work/versions"
