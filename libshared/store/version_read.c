@@ -206,8 +206,7 @@ struct mr_error mr_version_find(struct mr_store *store, const char *model_id, st
     }
 }
 
-static struct mr_error load_payload(struct mr_store *store, const struct mr_version *version,
-                                    struct mr_buffer *ret_body)
+struct mr_error mr_version_payload(struct mr_store *store, const struct mr_version *version, struct mr_buffer *ret_body)
 {
     char key[MR_VERSION_KEY_SIZE];
     struct mr_sha256 hash;
@@ -225,7 +224,7 @@ struct mr_error mr_version_load(struct mr_store *store, const char *model_id, st
     struct mr_version_entry entry;
     struct mr_buffer body = {0};
     MR_TRY(mr_version_find(store, model_id, choice, &entry));
-    struct mr_error error = load_payload(store, &entry.version, &body);
+    struct mr_error error = mr_version_payload(store, &entry.version, &body);
     if (!mr_failed(error)) {
         error = mr_buffer_append(ret_checkpoint, body.data, body.size);
     }
@@ -304,7 +303,7 @@ struct mr_error mr_versions_inspect(struct mr_store *store, const char *model_id
     MR_TRY(mr_version_find(store, model_id, choice, &found.entry));
     found.is_head = mr_sha256_equal(&head.record_hash, &found.entry.record_hash);
     MR_TRY(exists(store, &found.entry.version, "collected.json", &found.collected));
-    const struct mr_error loaded = load_payload(store, &found.entry.version, &body);
+    const struct mr_error loaded = mr_version_payload(store, &found.entry.version, &body);
     mr_buffer_deinit(&body);
     if (mr_failed(loaded) && loaded.kind != MR_ERROR_REJECT) {
         return loaded;

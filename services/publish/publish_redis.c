@@ -1,5 +1,7 @@
 #include "publish_redis.h"
 
+#include "millrace/redis_address.h"
+
 #include <hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,55 +10,10 @@
 
 struct publish_redis {
     redisContext *context;
-    char *unix_path; /* NULL: host and port */
-    char *host;
-    int port;
+    struct mr_redis_address address;
     struct timeval timeout;
     char server[PUBLISH_REDIS_SERVER_SIZE];
 };
-
-static struct mr_error bad_address(const char *address)
-{
-    return mr_error_make(MR_ERROR_REJECT, "bad_redis", 0, "redis \"%s\": expected unix:/path, host:port or none",
-                         address);
-}
-
-/* Host and port of "host:port" or "[host]:port". */
-static struct mr_error parse_host(const char *address, struct publish_redis *redis)
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon == address || strlen(colon + 1) == 0 || strlen(colon + 1) > 5 ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
-        return bad_address(address);
-    }
-    const long port = strtol(colon + 1, NULL, 10);
-    const char *host = address;
-    size_t size = (size_t)(colon - address);
-    if (host[0] == '[' && host[size - 1] == ']') {
-        host += 1;
-        size -= 2;
-    }
-    if (port < 1 || port > 65535 || size == 0 || size > SIZE_MAX / 2) {
-        return bad_address(address);
-    }
-    redis->host = strndup(host, size);
-    redis->port = (int)port;
-    return redis->host == NULL ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "redis address") : mr_ok();
-}
-
-static struct mr_error parse_address(const char *address, struct publish_redis *redis)
-{
-    static const char unix_prefix[] = "unix:";
-    if (strncmp(address, unix_prefix, sizeof unix_prefix - 1) != 0) {
-        return parse_host(address, redis);
-    }
-    const char *path = address + sizeof unix_prefix - 1;
-    if (path[0] != '/') {
-        return bad_address(address);
-    }
-    redis->unix_path = strdup(path);
-    return redis->unix_path == NULL ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "redis address") : mr_ok();
-}
 
 struct mr_error publish_redis_new(const char *address, uint32_t timeout_ms, struct publish_redis **ret_redis)
 {
@@ -65,7 +22,7 @@ struct mr_error publish_redis_new(const char *address, uint32_t timeout_ms, stru
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "redis connection");
     }
     redis->timeout = (struct timeval){.tv_sec = (time_t)(timeout_ms / 1000), .tv_usec = (timeout_ms % 1000) * 1000L};
-    const struct mr_error error = parse_address(address, redis);
+    const struct mr_error error = mr_redis_address_parse(address, &redis->address);
     if (mr_failed(error)) {
         publish_redis_free(redis);
         return error;
@@ -88,15 +45,14 @@ void publish_redis_free(struct publish_redis *redis)
         return;
     }
     disconnect(redis);
-    free(redis->unix_path);
-    free(redis->host);
     free(redis);
 }
 
 static struct mr_error unavailable(struct publish_redis *redis, const char *what, const char *why)
 {
-    const struct mr_error error = mr_error_make(MR_ERROR_TRANSIENT, "redis_unavailable", 0, "%s: %s: %s",
-                                                redis->unix_path != NULL ? redis->unix_path : redis->host, what, why);
+    const struct mr_error error =
+        mr_error_make(MR_ERROR_TRANSIENT, "redis_unavailable", 0, "%s: %s: %s",
+                      redis->address.unix_path[0] != '\0' ? redis->address.unix_path : redis->address.host, what, why);
     disconnect(redis);
     return error;
 }
@@ -121,8 +77,10 @@ static struct mr_error ask_server(struct publish_redis *redis)
 
 static struct mr_error connect_once(struct publish_redis *redis)
 {
-    redis->context = redis->unix_path != NULL ? redisConnectUnixWithTimeout(redis->unix_path, redis->timeout)
-                                              : redisConnectWithTimeout(redis->host, redis->port, redis->timeout);
+    const struct mr_redis_address *address = &redis->address;
+    redis->context = address->unix_path[0] != '\0'
+                         ? redisConnectUnixWithTimeout(address->unix_path, redis->timeout)
+                         : redisConnectWithTimeout(address->host, address->port, redis->timeout);
     if (redis->context == NULL) {
         return unavailable(redis, "connect", "out of memory");
     }

@@ -34,12 +34,17 @@ static struct memory_store *of(const struct mr_store *base)
 
 static size_t place_of(const struct memory_store *store, const char *key, bool *ret_found)
 {
-    size_t at = 0;
-    while (at < store->count && strcmp(store->objects[at].key, key) < 0) {
-        at++;
+    size_t low = 0, high = store->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (strcmp(store->objects[middle].key, key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
     }
-    *ret_found = at < store->count && strcmp(store->objects[at].key, key) == 0;
-    return at;
+    *ret_found = low < store->count && strcmp(store->objects[low].key, key) == 0;
+    return low;
 }
 
 static void set(struct memory_store *store, const char *key, struct mr_bytes body)

@@ -6,12 +6,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "millrace/error.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
 
 #define MR_NORETURN __attribute__((noreturn))
-#define MR_MUST_USE __attribute__((warn_unused_result))
 #define MR_PRINTF(text_at, first) __attribute__((format(printf, text_at, first)))
 #define MR_COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
@@ -21,43 +22,8 @@ MR_NORETURN void mr_unreachable(const char *where);
 #define MR_ASSERT(condition) ((condition) ? (void)0 : mr_assert_failed(#condition, __FILE__, __LINE__))
 MR_NORETURN void mr_assert_failed(const char *condition, const char *file, int line);
 
-/* ---- Errors ---------------------------------------------------------------------------------------- */
+/* ---- Errors (millrace/error.h) ------------------------------------------------------------------------ */
 
-/* What the caller should do about a failure; the code says what happened. */
-enum mr_error_class {
-    MR_ERROR_NONE = 0,      /* success */
-    MR_ERROR_TRANSIENT = 1, /* the same call may succeed later */
-    MR_ERROR_REJECT,        /* this input never succeeds */
-    MR_ERROR_FENCED,        /* another instance took over: stop */
-    MR_ERROR_FATAL,         /* configuration or bug: stop */
-    MR_ERROR_UNKNOWN,       /* a write whose outcome is not known: read back */
-    MR_ERROR_LAST = MR_ERROR_UNKNOWN,
-};
-
-enum { MR_ERROR_DETAIL_MAX = 192 };
-
-/* `code` is a short constant name ("not_found", "bad_crc"); `native` an errno, HTTP status or library code. */
-struct mr_error {
-    enum mr_error_class kind;
-    const char *code; /* static storage */
-    int64_t native;
-    char detail[MR_ERROR_DETAIL_MAX];
-};
-
-/* Success. */
-static inline struct mr_error mr_ok(void)
-{
-    struct mr_error e;
-    e.kind = MR_ERROR_NONE;
-    e.code = "ok";
-    e.native = 0;
-    e.detail[0] = '\0';
-    return e;
-}
-static inline bool mr_failed(struct mr_error e)
-{
-    return e.kind != MR_ERROR_NONE;
-}
 /* A failure; the detail is cut to fit. */
 MR_MUST_USE struct mr_error mr_error_make(enum mr_error_class kind, const char *code, int64_t native,
                                           const char *format, ...) MR_PRINTF(4, 5);

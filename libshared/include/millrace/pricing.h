@@ -4,19 +4,8 @@
 
 #include "millrace/base.h"
 #include "millrace/checkpoint.h"
+#include "millrace/contract.h"
 #include "millrace/spec.h"
-
-struct mr_price {
-    double call, put;
-};
-
-/* A contract that the model does not price: the row and the field that is outside the domain or not finite. */
-struct mr_contract_fault {
-    uint64_t row;
-    enum mr_contract_field field;
-    float value;
-    struct mr_bound bound;
-};
 
 /* A model ready to price; many threads may use one at once. It keeps its own copy of what it needs. */
 struct mr_pricer;

@@ -4,6 +4,7 @@
 
 #include "millrace/base.h"
 #include "millrace/bump.h"
+#include "millrace/contract.h"
 #include "millrace/hash.h"
 #include "millrace/message.h"
 #include "millrace/run/v1/run.pb-c.h"
@@ -24,20 +25,7 @@ enum {
     MR_SPEC_TAG_VALUE_SIZE = 128,
     MR_SPEC_TEMPLATE_SIZE = 512,
     MR_SPEC_VERSION_ID_SIZE = 32,
-    MR_CONTRACT_FIELDS = 6,
 };
-
-/* The order of a contract's fields in every row: X0, K, T, r, d, v. */
-enum mr_contract_field {
-    MR_CONTRACT_X0 = 0,
-    MR_CONTRACT_K,
-    MR_CONTRACT_T,
-    MR_CONTRACT_R,
-    MR_CONTRACT_D,
-    MR_CONTRACT_V,
-};
-/* "X0", "K", "T", "r", "d", "v". */
-const char *mr_contract_field_text(enum mr_contract_field field);
 
 enum mr_job_kind { MR_JOB_PRICING = 1, MR_JOB_LABELLED };
 enum mr_target_kind { MR_TARGET_CHARACTERISTIC_FUNCTION = 1, MR_TARGET_PAYOFF_FFT };
@@ -54,10 +42,6 @@ enum mr_commit_kind {
     MR_COMMIT_FINAL_AND_INTERVAL,
 };
 enum mr_dtype_policy { MR_DTYPE_KEEP = 1, MR_DTYPE_CAST_TO_BFLOAT16 };
-
-struct mr_bound {
-    float lower, upper; /* inclusive */
-};
 
 struct mr_simulation {
     enum mr_scheme scheme;

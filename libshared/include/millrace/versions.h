@@ -179,6 +179,10 @@ MR_MUST_USE bool mr_version_choice_parse(const char *text, struct mr_version_cho
 /* The version of that name in the chain: an orphan of the same counter is not found. */
 MR_MUST_USE struct mr_error mr_version_find(struct mr_store *store, const char *model_id,
                                             struct mr_version_choice choice, struct mr_version_entry *ret_entry);
+/* Appends the bytes of checkpoint.pb of a version whose metadata was read; their SHA-256 is its content hash.
+ * "not_found" when there is none. */
+MR_MUST_USE struct mr_error mr_version_payload(struct mr_store *store, const struct mr_version *version,
+                                               struct mr_buffer *ret_body);
 /* Appends its checkpoint's bytes, whose SHA-256 is the content hash. A payload that GC collected is "not_found". */
 MR_MUST_USE struct mr_error mr_version_load(struct mr_store *store, const char *model_id,
                                             struct mr_version_choice choice, struct mr_buffer *ret_checkpoint,
