@@ -27,13 +27,7 @@ struct mr_health {
     struct mr_metric *ready;
 };
 
-struct answer {
-    unsigned status;
-    const char *type;
-    struct mr_buffer body;
-};
-
-static struct mr_error answer_healthz(struct mr_health *health, struct answer *answer)
+static struct mr_error answer_healthz(struct mr_health *health, struct mr_health_answer *answer)
 {
     const int64_t age_us = mr_clock_monotonic_us(&health->clock) - atomic_load(&health->beat_us);
     if (age_us > (int64_t)health->stale_ms * 1000) {
@@ -43,7 +37,7 @@ static struct mr_error answer_healthz(struct mr_health *health, struct answer *a
     return mr_buffer_append_text(&answer->body, "ok\n");
 }
 
-static struct mr_error answer_readyz(struct mr_health *health, struct answer *answer)
+static struct mr_error answer_readyz(struct mr_health *health, struct mr_health_answer *answer)
 {
     const char *waiting = atomic_load(&health->waiting);
     if (waiting != NULL) {
@@ -53,13 +47,9 @@ static struct mr_error answer_readyz(struct mr_health *health, struct answer *an
     return mr_buffer_append_text(&answer->body, "ready\n");
 }
 
-static struct mr_error answer_path(struct mr_health *health, const char *path, const char *method,
-                                   struct answer *answer)
+struct mr_error mr_health_answer(struct mr_health *health, const char *path, struct mr_health_answer *answer)
 {
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        answer->status = MHD_HTTP_METHOD_NOT_ALLOWED;
-        return mr_buffer_append_text(&answer->body, "only GET and HEAD\n");
-    }
+    *answer = (struct mr_health_answer){.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
     if (strcmp(path, "/healthz") == 0) {
         return answer_healthz(health, answer);
     }
@@ -74,8 +64,18 @@ static struct mr_error answer_path(struct mr_health *health, const char *path, c
     return mr_buffer_append_text(&answer->body, "there are /metrics, /healthz and /readyz\n");
 }
 
+static struct mr_error answer_path(struct mr_health *health, const char *path, const char *method,
+                                   struct mr_health_answer *answer)
+{
+    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
+        answer->status = MHD_HTTP_METHOD_NOT_ALLOWED;
+        return mr_buffer_append_text(&answer->body, "only GET and HEAD\n");
+    }
+    return mr_health_answer(health, path, answer);
+}
+
 /* Takes the body. */
-static enum MHD_Result send_answer(struct MHD_Connection *connection, struct answer *answer)
+static enum MHD_Result send_answer(struct MHD_Connection *connection, struct mr_health_answer *answer)
 {
     struct MHD_Response *response =
         MHD_create_response_from_buffer(answer->body.size, answer->body.data, MHD_RESPMEM_MUST_FREE);
@@ -106,7 +106,7 @@ static enum MHD_Result handle(void *self, struct MHD_Connection *connection, con
         *upload_size = 0; /* read and dropped */
         return MHD_YES;
     }
-    struct answer answer = {.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
+    struct mr_health_answer answer = {.status = MHD_HTTP_OK, .type = "text/plain; charset=utf-8"};
     if (mr_failed(answer_path(self, path, method, &answer))) {
         mr_buffer_deinit(&answer.body);
         return MHD_NO; /* out of memory: the connection is closed */

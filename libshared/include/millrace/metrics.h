@@ -61,4 +61,14 @@ void mr_health_waiting(struct mr_health *health, const char *reason);
 uint16_t mr_health_port(const struct mr_health *health);
 void mr_health_close(struct mr_health *health);
 
+/* What one of the three paths says, for a server of one's own; any other path is 404. The caller deinits the body, also
+ * after a failure: FATAL "out_of_memory". */
+struct mr_health_answer {
+    unsigned status;
+    const char *type; /* static storage */
+    struct mr_buffer body;
+};
+MR_MUST_USE struct mr_error mr_health_answer(struct mr_health *health, const char *path,
+                                             struct mr_health_answer *ret_answer);
+
 #endif
