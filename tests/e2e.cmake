@@ -5,7 +5,7 @@ set_target_properties(mr_bad_input PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_B
 add_executable(mr_topic_size e2e/topic_size.c)
 target_link_libraries(mr_topic_size PRIVATE mr_kafka mr_io mr_options)
 set_target_properties(mr_topic_size PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
-foreach(name same_hash bad_input adopt variety subscribe)
+foreach(name same_hash bad_input adopt variety subscribe serve)
   add_test(NAME e2e.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${name}_test.sh)
   set_tests_properties(e2e.${name} PROPERTIES LABELS e2e TIMEOUT 600 RUN_SERIAL ON
     ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")

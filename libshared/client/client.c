@@ -193,10 +193,10 @@ static struct mr_error refusal(const struct mr_client *client, enum follow_refus
     const char *served = client->served->version.version_id, *head = client->found.head.version_id;
     switch (refusal) {
     case FOLLOW_REFUSAL_ROLLED_BACK:
-        return mr_error_make(MR_ERROR_REJECT, "RolledBack", 0, "model \"%s\": head is %s, before %s, which is served",
+        return mr_error_make(MR_ERROR_REJECT, "rolled_back", 0, "model \"%s\": head is %s, before %s, which is served",
                              client->model_id, head, served);
     case FOLLOW_REFUSAL_FORKED:
-        return mr_error_make(MR_ERROR_REJECT, "Forked", 0, "model \"%s\": head is %s, another version than %s",
+        return mr_error_make(MR_ERROR_REJECT, "forked", 0, "model \"%s\": head is %s, another version than %s",
                              client->model_id, head, served);
     }
     mr_unreachable(__func__);

@@ -86,7 +86,7 @@ static struct mr_error check_history(const struct load_target *target, const str
         }
     }
     if (!entry.version.has_parent || !mr_sha256_equal(&entry.version.parent_record_hash, &served->record_hash)) {
-        return mr_error_make(MR_ERROR_REJECT, "Forked", 0,
+        return mr_error_make(MR_ERROR_REJECT, "forked", 0,
                              "model \"%s\": the history of head %s does not lead to %s, which is served",
                              target->model_id, found->version_id, served->version.version_id);
     }
@@ -100,7 +100,7 @@ static struct mr_error payload_missing(const struct load_target *target, const s
     const struct mr_store_result result = mr_store_head(target->store, key);
     switch (result.outcome) {
     case MR_STORE_DONE:
-        return mr_error_make(MR_ERROR_REJECT, "VersionGone", 0, "model \"%s\": the payload of %s was collected",
+        return mr_error_make(MR_ERROR_REJECT, "version_gone", 0, "model \"%s\": the payload of %s was collected",
                              version->model_id, version->version_id);
     case MR_STORE_MISSING: return corrupt(version, "checkpoint.pb is missing, and was not collected");
     case MR_STORE_DENIED: return mr_error_make(MR_ERROR_FATAL, "denied", result.native, "%s", result.detail);

@@ -22,7 +22,7 @@ struct load_found {
 MR_MUST_USE struct mr_error load_look(const struct load_target *target, struct load_found *ret_found);
 
 /* Reads and verifies what was found. `served` is the version that is served (NULL: none): the history of head must lead
- * to it. REJECT "corrupt", "VersionGone", "Forked", "bad_checkpoint", besides the errors of versions.h. */
+ * to it. REJECT "corrupt", "version_gone", "forked", "bad_checkpoint", besides the errors of versions.h. */
 MR_MUST_USE struct mr_error load_version(const struct load_target *target, const struct load_found *found,
                                          const struct mr_version_entry *served, struct mr_view **ret_view);
 

@@ -258,17 +258,17 @@ START_TEST(history_that_was_replaced_is_refused)
         (void)model_chain_commit(&other, 100.0f + (float)i);
     }
     mr_client_wake(client);
-    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "Forked");
+    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "forked");
     ck_assert_float_eq(answer(), 1.0f);
     /* The same counter, and an older one. */
     other.versions = 1;
     struct mr_version_entry entry = model_chain_make(&other, 200.0f);
     model_chain_move_head(&other, &entry);
-    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "Forked");
+    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "forked");
     struct model_chain oldest;
     model_chain_begin(&oldest, store, "m", model_chain_flat_json);
     (void)model_chain_commit(&oldest, 0.0f);
-    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "RolledBack");
+    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "rolled_back");
     ck_assert_float_eq(answer(), 1.0f);
     /* Head as it was: all is well again. */
     model_chain_move_head(&chain, &chain.head);
@@ -339,7 +339,7 @@ START_TEST(a_version_that_was_collected_is_gone)
     /* Without the mark it is damage. */
     (void)client_watch_told(watch, MR_CLIENT_REFUSED, "corrupt");
     model_chain_set(&chain, version_key(&old, "collected.json"), mr_bytes_of_text("{}"));
-    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "VersionGone");
+    (void)client_watch_told(watch, MR_CLIENT_REFUSED, "version_gone");
     ck_assert_ptr_null(mr_client_acquire(client));
 }
 END_TEST

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # ./dev bench pipeline      measures the whole pipeline on Apache Kafka on this machine; docs/benchmarks.md says how
+# ./dev bench client        how long after its commit a version is served; --quick and --report alone
 #
 #   --quick          small numbers: whether it all works, not how fast
 #   --only S,S...    some of: sustained latency models partitions length
@@ -13,8 +14,15 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/stack.bash"
 help_if_asked "$@"
 
-[ "${1:-}" = pipeline ] || die "$EXIT_USAGE" "what? ./dev bench pipeline"
-shift
+case ${1:-} in
+  pipeline) shift ;;
+  client)
+    source "$root/tools/dev/lib/bench_client.bash"
+    bench_client "${@:2}"
+    exit
+    ;;
+  *) die "$EXIT_USAGE" "what? ./dev bench pipeline, or ./dev bench client" ;;
+esac
 readonly -a all_scenarios=(sustained latency models partitions length)
 scenarios=("${all_scenarios[@]}")
 quick=false report=$build/bench/pipeline.json dir='' keep=true

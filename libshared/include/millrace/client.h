@@ -54,9 +54,9 @@ MR_API const char *mr_client_phase_text(enum mr_client_phase phase);
  *   unavailable   the store did not answer
  *   denied        the store says no
  *   corrupt       bytes are not what their hash says, or records do not agree
- *   VersionGone   GC collected the version's payload
- *   RolledBack    head names an older version than the one served
- *   Forked        head's history does not lead to the version served
+ *   version_gone  GC collected the version's payload
+ *   rolled_back   head names an older version than the one served
+ *   forked        head's history does not lead to the version served
  *   bad_checkpoint, out_of_memory
  *   views_held    readers hold all the earlier versions that are kept (MR_CLIENT_VIEWS_MAX): release views
  */

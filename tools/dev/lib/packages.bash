@@ -9,7 +9,7 @@ readonly -a packages_for_build=(
 )
 # To run every test under every preset, and the checks of style and schemas.
 readonly -a packages_for_tests=(
-  check clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm
+  check curl clang clang-format-14 clang-tidy-14 libclang-rt-14-dev python3-venv npm
   docker-compose prometheus python3-yaml openjdk-17-jdk-headless
 )
 # To run Apache Kafka. The jars come by Maven: kafka.bash.
