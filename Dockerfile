@@ -17,7 +17,7 @@ RUN ./dev build
 FROM debian:12-slim AS runtime
 RUN apt-get update \
     && apt-get install -y --no-install-recommends \
-        ca-certificates libcurl4 libexpat1 libjansson4 libprotobuf-c1 librdkafka1 libssl3 \
+        ca-certificates libcurl4 libexpat1 libhiredis0.14 libjansson4 libmicrohttpd12 libprotobuf-c1 librdkafka1 libssl3 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin millrace \
     && install -d -o millrace -g millrace /store /run/millrace
@@ -30,7 +30,7 @@ ENTRYPOINT ["millrace"]
 FROM runtime AS services
 # curl asks /readyz.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends curl libhiredis0.14 libmicrohttpd12 \
+    && apt-get install -y --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build \
     /src/build/bin/millrace-ingest /src/build/bin/millrace-validate /src/build/bin/millrace-stage_gpu \

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# millrace serve over HTTP: what it answers is what `millrace price` says, and every refusal has its status and its name.
+# millrace serve over HTTP: what it answers is what `millrace price` says, and every refusal has its status and name.
 # Usage: serve_test.sh BIN MAKE_MODELS
 set -euo pipefail
 bin=$1 make_models=$2
@@ -96,7 +96,8 @@ ask 411 -H 'Transfer-Encoding: chunked' "$model/price" -d '{}'
 head -c 2000000 /dev/zero >"$dir/large"
 ask 413 -H 'Expect:' "$model/price" --data-binary "@$dir/large"
 ask 200 "$base/metrics"
-grep -q '^millrace_serve_requests_total{.*status="409".*} 3' "$dir/answer" || fail "$(grep serve_requests "$dir/answer")"
+grep -q '^millrace_serve_requests_total{.*status="409".*} 3' "$dir/answer" ||
+  fail "$(grep serve_requests "$dir/answer")"
 grep -q '^millrace_serve_version.* 2$' "$dir/answer" || fail "$(grep serve_version "$dir/answer")"
 
 # With a token, and of another job.
