@@ -1,6 +1,7 @@
 /* Any body and any header are read, or refused by name. */
 #include "serve_request.h"
 
+#include <math.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -15,7 +16,7 @@ static void read_body(enum serve_path path, struct mr_bytes body)
     }
     float sum = 0.0f;
     for (size_t i = 0; i < request.count * request.width; i++) {
-        MR_ASSERT(request.rows[i] >= -3.5e38f && request.rows[i] <= 3.5e38f);
+        MR_ASSERT(isfinite(request.rows[i]));
         sum += request.rows[i];
     }
     (void)sum;
