@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 500, STALE_MS = 30 * 1000, STOP_WAIT_MS = 5000, STOP_LOOK_MS = 10 };
+enum { BEAT_MS = 200, STALE_MS = 30 * 1000, STOP_WAIT_MS = 5000, STOP_LOOK_MS = 10 };
 
 struct serve_config {
     const char *store, *model, *version, *redis, *host, *token, *log_level;
@@ -55,7 +55,6 @@ static void on_served(struct server *server, const struct mr_client_event *event
                   1);
     mr_metric_set(mr_metrics_gauge(server->metrics, "millrace_serve_version", "The version that is served.", NULL, 0),
                   (double)event->counter);
-    mr_health_waiting(server->health, NULL);
     MR_TRACE(&server->trace, MR_TRACE_INFO, mr_client_event_text(event->kind), mr_text("model", server->config->model),
              mr_count("counter", event->counter), mr_text("version", event->version_id));
 }
