@@ -100,14 +100,16 @@ static void show_failure(struct mr_client *client)
 
 /* ---- The loading thread -------------------------------------------------------------------------------- */
 
+static const long nanoseconds_per_second = 1000000000L;
+
 static struct timespec deadline_of(uint32_t wait_ms)
 {
     struct timespec at;
     MR_ASSERT(clock_gettime(CLOCK_MONOTONIC, &at) == 0);
     at.tv_sec += wait_ms / 1000;
     at.tv_nsec += (long)(wait_ms % 1000) * 1000 * 1000;
-    at.tv_sec += at.tv_nsec / (1000 * 1000 * 1000);
-    at.tv_nsec %= 1000 * 1000 * 1000;
+    at.tv_sec += at.tv_nsec / nanoseconds_per_second;
+    at.tv_nsec %= nanoseconds_per_second;
     return at;
 }
 

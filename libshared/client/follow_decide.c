@@ -20,7 +20,8 @@ static struct follow_step content(struct follow_state next, enum follow_decision
 {
     next.failures = 0;
     struct follow_step step = to(next, FOLLOW_STATE_WAITING, decision);
-    step.decision.wait_ms = next.pinned ? FOLLOW_FOR_EVER : next.poll_ms;
+    /* A fifth less: what is left is for loading, so that a version is served within the interval of its commit. */
+    step.decision.wait_ms = next.pinned ? FOLLOW_FOR_EVER : next.poll_ms - next.poll_ms / 5;
     return step;
 }
 

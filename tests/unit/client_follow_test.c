@@ -105,7 +105,7 @@ START_TEST(a_pinned_version_is_looked_for_until_it_is_served)
     ck_assert_int_eq(step.decision.kind, FOLLOW_DECISION_SERVE);
     ck_assert_uint_eq(step.decision.wait_ms, FOLLOW_FOR_EVER);
     step = after(state_of(FOLLOW_STATE_LOADING, false, false), (struct follow_event){FOLLOW_EVENT_LOADED, 3, false});
-    ck_assert_uint_eq(step.decision.wait_ms, 1000);
+    ck_assert_uint_eq(step.decision.wait_ms, 800);
     ck_assert_uint_eq(step.next.counter, 3);
 }
 END_TEST

@@ -75,7 +75,9 @@ struct mr_client_options {
     const char *model;   /* its id */
     const char *version; /* "head" (default), a counter, or a version id */
     const char *redis;   /* unix:/path or host:port, where publish tells of versions; NULL: polling alone */
-    uint32_t poll_ms;    /* how often head is looked at without a wake-up; default 10,000 */
+    /* How late a version may be served without a wake-up, if loading takes less than a fifth of it: head is looked at
+     * after four fifths. Default 10,000. */
+    uint32_t poll_ms;
     /* After a failure it waits this long, then twice as long (+-20 %), up to the longest. */
     uint32_t retry_first_ms;   /* default 200 */
     uint32_t retry_longest_ms; /* default 30,000 */
