@@ -1,5 +1,6 @@
-/* millrace store list-versions | inspect | verify: what a store holds of a model, and whether it is whole. */
+/* millrace store list-versions | inspect: what a store holds of a model. */
 #include "cli_session.h"
+#include "cli_store.h"
 #include "cli_table.h"
 #include "cli_version.h"
 
@@ -12,35 +13,19 @@ struct store_config {
 };
 #define TYPE struct store_config
 
-#define STORE_ROWS                                                                               \
-    CLI_ROW_TEXT(TYPE, "store", store, "",                                                       \
-                 "Object store, unless it is the argument: file:///dir or s3://bucket/prefix."), \
-        CLI_ROW_TEXT(TYPE, "model", model, NULL, "Model id."), CLI_ROW_FORMAT(TYPE)
-
-static const struct mr_option list_rows[] = {STORE_ROWS};
+static const struct mr_option list_rows[] = {CLI_ROWS_STORE(TYPE)};
 static const struct mr_option inspect_rows[] = {
-    STORE_ROWS, CLI_ROW_TEXT(TYPE, "version", version, "head", "head, a counter, or a version id.")};
+    CLI_ROWS_STORE(TYPE), CLI_ROW_TEXT(TYPE, "version", version, "head", "head, a counter, or a version id.")};
 
 static const struct mr_option_table list_table = {"millrace store list-versions", "The versions of a model.", list_rows,
                                                   MR_COUNT_OF(list_rows)};
-static const struct mr_option_table verify_table = {
-    "millrace store verify", "Check every version from head to genesis: 0 good, 1 corruption, 2 could not tell.",
-    list_rows, MR_COUNT_OF(list_rows)};
 static const struct mr_option_table inspect_table = {
     "millrace store inspect", "One version, with what is stored of it.", inspect_rows, MR_COUNT_OF(inspect_rows)};
 
 static struct mr_error open_store(const struct store_config *config, const struct cli_rest *rest,
                                   struct mr_store **ret_store)
 {
-    const char *uri = rest->count > 0 ? rest->words[0] : config->store;
-    if (uri[0] == '\0') {
-        return mr_error_make(MR_ERROR_REJECT, "missing_option", 0,
-                             "which store? Give its URI: file:///dir or s3://bucket/prefix");
-    }
-    if (!mr_id_valid(mr_bytes_of_text(config->model))) {
-        return mr_error_make(MR_ERROR_REJECT, "bad_id", 0, "--model: expected 1 to 63 of a-z 0-9 . _ -");
-    }
-    return mr_store_open(uri, ret_store);
+    return cli_store_open(config->store, config->model, rest, ret_store);
 }
 
 /* ---- list-versions ------------------------------------------------------------------------------------- */
@@ -117,6 +102,7 @@ static int print_inspection(const struct mr_version_inspection *inspection, bool
                                         : inspection->payload_good ? "good"
                                                                    : "corrupt"));
         json_object_set_new(object, "audit_entries", json_integer((json_int_t)inspection->audit_count));
+        json_object_set_new(object, "audit_entries_corrupt", json_integer((json_int_t)inspection->audit_bad));
     }
     if (as_json) {
         return cli_print_json(object, false);
@@ -155,75 +141,5 @@ static int run_inspect(const void *options, const struct cli_rest *rest)
     return code;
 }
 
-/* ---- verify -------------------------------------------------------------------------------------------- */
-
-static int exit_of_verdict(enum mr_verify_verdict verdict)
-{
-    switch (verdict) {
-    case MR_VERIFY_GOOD: return MR_EXIT_OK;
-    case MR_VERIFY_CORRUPT: return MR_EXIT_FAILED;
-    case MR_VERIFY_UNDECIDED:
-    case MR_VERIFY_NO_MODEL: return MR_EXIT_UNDECIDED;
-    }
-    mr_unreachable(__func__);
-}
-
-static json_t *verdict_json(const struct mr_verify_result *result)
-{
-    char hash[MR_SHA256_TEXT_SIZE] = "";
-    if (result->has_head) {
-        mr_sha256_text(&result->head.content_hash, hash);
-    }
-    return json_pack("{s:s, s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "verdict",
-                     mr_verify_verdict_text(result->verdict), "corruption", mr_corruption_text(result->corruption),
-                     "counter", result->has_version ? json_integer((json_int_t)result->counter) : json_null(),
-                     "version_id", result->has_version ? cli_json_text(result->version_id) : json_null(), "versions",
-                     (json_int_t)result->versions, "collected", (json_int_t)result->collected, "head",
-                     result->has_head ? cli_json_text(result->head.version_id) : json_null(), "head_content_hash",
-                     result->has_head ? cli_json_text(hash) : json_null(), "detail", cli_json_text(result->detail));
-}
-
-static void print_verdict(const char *model, const struct mr_verify_result *result)
-{
-    (void)printf("%s: %s", model, mr_verify_verdict_text(result->verdict));
-    switch (result->verdict) {
-    case MR_VERIFY_GOOD:
-        (void)printf(": %" PRIu64 " versions, head %s", result->versions, result->head.version_id);
-        if (result->collected > 0) {
-            (void)printf(", %" PRIu64 " payloads collected", result->collected);
-        }
-        break;
-    case MR_VERIFY_CORRUPT:
-        (void)printf(": %s of %s: %s", mr_corruption_text(result->corruption),
-                     result->has_version ? result->version_id : "head", result->detail);
-        break;
-    case MR_VERIFY_UNDECIDED: (void)printf(": could not tell: %s", result->detail); break;
-    case MR_VERIFY_NO_MODEL: (void)printf(": nothing is stored under this name"); break;
-    }
-    (void)putchar('\n');
-}
-
-static int run_verify(const void *options, const struct cli_rest *rest)
-{
-    const struct store_config *config = options;
-    struct mr_store *store = NULL;
-    const struct mr_error error = open_store(config, rest, &store);
-    if (mr_failed(error)) {
-        /* Three answers, whatever keeps it from reading; a wrong command line is none. */
-        const int code = cli_fail(&error);
-        return code == MR_EXIT_USAGE ? code : MR_EXIT_UNDECIDED;
-    }
-    const struct mr_verify_result result = mr_versions_verify(store, config->model);
-    mr_store_close(store);
-    int printed = MR_EXIT_OK;
-    if (cli_wants_json(config->format)) {
-        printed = cli_print_json(verdict_json(&result), false);
-    } else {
-        print_verdict(config->model, &result);
-    }
-    return printed != MR_EXIT_OK ? printed : exit_of_verdict(result.verdict);
-}
-
 const struct cli_verb cli_verb_store_list = {"store list-versions", "[URI]", 1, &list_table, sizeof(TYPE), run_list};
 const struct cli_verb cli_verb_store_inspect = {"store inspect", "[URI]", 1, &inspect_table, sizeof(TYPE), run_inspect};
-const struct cli_verb cli_verb_store_verify = {"store verify", "[URI]", 1, &verify_table, sizeof(TYPE), run_verify};

@@ -4,5 +4,5 @@ mr_add_test(cli_replay LABEL unit
   SOURCES unit/cli_replay_test.c support/memory_store.c support/submitted.c LIBS mr_cli)
 add_test(NAME integration.cli
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_test.sh ${MR_BIN_DIR}
-          ${CMAKE_CURRENT_SOURCE_DIR}/e2e/small_run.json)
+          ${CMAKE_CURRENT_SOURCE_DIR}/e2e/small_run.json $<TARGET_FILE:mr_store_make>)
 set_tests_properties(integration.cli PROPERTIES LABELS integration TIMEOUT 120)

@@ -2,6 +2,12 @@ mr_add_test(store_file LABEL unit SOURCES unit/store_file_test.c support/store_c
 mr_add_test(store_sync LABEL unit SOURCES unit/store_sync_test.c LIBS mr_store)
 mr_add_test(store_race LABEL integration SOURCES unit/store_race_test.c support/store_races.c LIBS mr_store)
 mr_add_test(versions LABEL unit SOURCES unit/versions_test.c support/memory_store.c LIBS mr_store m)
+mr_add_test(verify_flips LABEL property
+  SOURCES property/verify_flips_test.c support/version_maker.c support/memory_store.c LIBS mr_store)
+# Large stores, for benchmarks and by hand.
+add_executable(mr_store_make support/store_make.c support/version_maker.c)
+set_target_properties(mr_store_make PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+target_link_libraries(mr_store_make PRIVATE mr_store mr_options)
 mr_add_test(s3_outcome LABEL unit SOURCES unit/s3_outcome_test.c LIBS mr_store)
 mr_add_test(s3_sign LABEL unit SOURCES unit/s3_sign_test.c LIBS mr_store)
 mr_add_test(s3_text LABEL unit SOURCES unit/s3_text_test.c LIBS mr_store)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The command against a development broker and ingest. Usage: cli_test.sh BIN SPEC
+# The command against a development broker and ingest. Usage: cli_test.sh BIN SPEC STORE_MAKER
 set -euo pipefail
-bin=$1 spec=$2
+bin=$1 spec=$2 make=$3
 dir=$(mktemp -d)
 pids=()
 finish() {
@@ -41,6 +41,28 @@ expect 64 m submit --brokers 127.0.0.1:1 --model a --run r
 expect 75 m status --brokers 127.0.0.1:1
 expect 66 m store list-versions "file://$dir/store" --model nothing
 expect 2 m store verify "file://$dir/store" --model nothing
+expect 2 m store find-corruption "file://$dir/store" --model nothing
+[ ! -e "$dir/store" ] || fail "looking at a store made one"
+mkdir "$dir/store"
+expect 2 m store verify "file://$dir/store" --model nothing --format json
+[ "$(jq -r .verdict "$dir/out")" = no_model ] || fail "$(cat "$dir/out")"
+
+# A good store, the same with a payload of version 7 that was touched, and then without its metadata.
+"$make" "file://$dir/made" many 20
+expect 0 m store verify "file://$dir/made" --model many --format json
+[ "$(jq -c '[.verdict, .versions, .audit_entries, .hashed_bytes]' "$dir/out")" = '["good",20,20,1280]' ] ||
+  fail "$(cat "$dir/out")"
+expect 0 m store find-corruption "file://$dir/made" --model many
+printf x >>"$(echo "$dir"/made/many/versions/v0000000007_*/checkpoint.pb)"
+expect 1 m store verify "file://$dir/made" --model many --threads 1
+grep -q 'many: corrupt: payload_hash of v0000000007_' "$dir/out" || fail "$(cat "$dir/out")"
+expect 1 m store find-corruption "file://$dir/made" --model many --format json
+[ "$(jq -c '[.corrupted, .corruption, .counter]' "$dir/out")" = '[true,"payload_hash",7]' ] || fail "$(cat "$dir/out")"
+expect 0 m store verify "file://$dir/made" --model many --metadata-only
+grep -q 'payloads not read' "$dir/out" || fail "$(cat "$dir/out")"
+rm "$dir"/made/many/versions/v0000000003_*/metadata.json
+expect 1 m store find-corruption "file://$dir/made" --model many --metadata-only
+grep -q 'version     v0000000003_' "$dir/out" || fail "$(cat "$dir/out")"
 expect 64 m price --store "file://$dir/store" --model nothing 1 2 3
 expect 66 m price --store "file://$dir/store" --model nothing 100 100 1 0.02 0.01 0.2
 
