@@ -149,12 +149,17 @@ restarts() {
       $2, $3 }'
 }
 
+# warm: a load that no figure is of. A new broker compiles its code while it works: for the first hundred thousand
+# batches that takes as much processor time as the work itself, and a broker that serves a stream has done it long ago.
+warm() { load warm "$(sized 150000 2000)" 100 --name=warm --start --stop --backlog=4000; }
+
 # sized FULL QUICK: the number that counts now.
 sized() { if $quick; then say "$2"; else say "$1"; fi; }
 
 # throughput NAME PARTITIONS MODELS EVENTS: as fast as it goes, on a stack of its own.
 throughput() {
   open_stack "$2"
+  warm
   load "$1" "$4" "$3" --start --stop "--warm-up=$(($4 / 5))" "--slice=$(($4 / 5))" --backlog=4000 \
     --commit-every="$(sized 500 20)"
 }
@@ -170,6 +175,8 @@ latency() {
   local events
   events=$(sized 30000 1500)
   open_stack 4
+  warm
+  load warm_latency "$(sized 10000 500)" 100 --name=slowly --start --stop --rate=500
   load latency "$events" 100 --name=latency --start --stop "--warm-up=$((events / 10))" --rate=500 \
     --commit-every="$(sized 50 5)"
   load latency_stages "$events" 100 --name=stages --start --stop "--warm-up=$((events / 10))" --rate=500 \
