@@ -343,6 +343,7 @@ struct mr_error mr_stage_new(const struct mr_stage_spec *spec, const struct mr_s
     }
     stage->spec = *spec;
     stage->env = *env;
+    (void)snprintf(stage->source, sizeof stage->source, "/millrace/%s", spec->name);
     stage->deliveries.before = stage->deliveries.after = &stage->deliveries;
     if (env->work != NULL) {
         mr_work_on_done(env->work, wake_log, env->log);

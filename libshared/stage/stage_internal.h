@@ -100,6 +100,7 @@ struct mr_stage {
     struct mr_stage_env env;
     struct mr_arena arena;
     struct mr_counters decisions;
+    char source[MR_REASON_MAX]; /* ce_source of what it writes */
     struct lane *lanes[MR_LANE_BUCKETS];
     struct lane *ready_first, *ready_last;
     struct lane *parked_first;

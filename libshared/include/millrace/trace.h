@@ -54,8 +54,10 @@ struct mr_trace mr_trace_open(const char *service, int descriptor, enum mr_trace
 /* One line, written with one write(2); values are escaped; a line over 4 KiB is cut and says so. Thread-safe. */
 void mr_trace_line(const struct mr_trace *trace, enum mr_trace_level level, const char *decision,
                    const struct mr_field *fields, size_t count);
-#define MR_TRACE(trace, level, decision, ...)                                           \
-    mr_trace_line((trace), (level), (decision), (const struct mr_field[]){__VA_ARGS__}, \
-                  MR_COUNT_OF(((const struct mr_field[]){__VA_ARGS__})))
+/* The fields are not evaluated if the line is below `least`. */
+#define MR_TRACE(trace, level, decision, ...)                                                                       \
+    ((level) < (trace)->least ? (void)0                                                                             \
+                              : mr_trace_line((trace), (level), (decision), (const struct mr_field[]){__VA_ARGS__}, \
+                                              MR_COUNT_OF(((const struct mr_field[]){__VA_ARGS__}))))
 
 #endif
