@@ -142,7 +142,14 @@ static const char *fetch_wait_ms(const struct mr_log_kafka_config *config, enum 
     if (config->development_broker) {
         return config->linger_ms == 0 ? "1" : "10";
     }
-    return role == KAFKA_ROLE_READER ? "20" : "250";
+    return role == KAFKA_ROLE_READER ? "20" : "10";
+}
+
+/* What a broker works goes by requests, not by records: an answer for every record that arrives is the most that it can
+ * be made to work. So an answer is worth waiting for, a little, until some records of any partition are there. */
+static const char *fetch_bytes(const struct mr_log_kafka_config *config, enum kafka_role role)
+{
+    return config->development_broker || role == KAFKA_ROLE_READER ? "1" : "65536";
 }
 
 /* Bounds of memory and time: a user may set these otherwise. Consumers' bounds of memory hold for each partition. */
@@ -155,6 +162,7 @@ static struct mr_error set_bounds(rd_kafka_conf_t *conf, const struct mr_log_kaf
         return set(conf, "queue.buffering.max.kbytes", "65536");
     }
     MR_TRY(set(conf, "fetch.wait.max.ms", fetch_wait_ms(config, role)));
+    MR_TRY(set(conf, "fetch.min.bytes", fetch_bytes(config, role)));
     MR_TRY(set(conf, "queued.min.messages", "10000"));
     MR_TRY(set(conf, "fetch.message.max.bytes", "262144"));
     /* A full queue is looked at once a second only (librdkafka before 2.2): it must last that long. */

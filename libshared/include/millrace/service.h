@@ -55,7 +55,7 @@ struct mr_service_config {
     MR_SERVICE_ROW_(type, "fold-every", fold_every, MR_OPTION_COUNT, "4096", 0, 1000000000, NULL,                      \
                     "After so many outputs of a partition its state is cached for the next start; 0: the cache is "    \
                     "neither written nor read."),                                                                      \
-    MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "5", 0, 1000, NULL,                                 \
+    MR_SERVICE_ROW_(type, "linger-ms", linger_ms, MR_OPTION_COUNT, "2", 0, 1000, NULL,                                 \
                     "How long a produced record may wait for others.")
 #define MR_SERVICE_RETRY_ROWS(type)                                                                                    \
     MR_SERVICE_ROW_(type, "retry-attempts", retry_attempts, MR_OPTION_COUNT, "5", 1, 1000, NULL,                       \
