@@ -207,11 +207,16 @@ services_stop
 say "ingest's own memory is gone: it does not begin anew"
 refuses ingest LogGap 'millrace.batches.ingested.v1 partition 2' --fold-every=0
 
+# known TOPIC: the broker tells of it, which it may do a little after the topic was made.
+known() { kcat -b "$brokers" -L -J </dev/null | jq -e --arg topic "$1" '[.topics[].topic] | index($topic)' >/dev/null; }
 # topics_anew NAME...: deleted, and made by nobody who knows of Millrace.
 topics_anew() {
   local topic
   "$admin" "$brokers" delete "$@" || fail "cannot be deleted: $*"
-  for topic in "$@"; do "$admin" "$brokers" create "$topic" 4 || fail "$topic cannot be made"; done
+  for topic in "$@"; do
+    "$admin" "$brokers" create "$topic" 4 || fail "$topic cannot be made"
+    until_true 30 known "$topic"
+  done
 }
 say "the submitted topic was made anew, alone: new records would look like those that were handled before"
 kcat -b "$brokers" -t millrace.deployment.v1 -p 0 -C -o -1 -c 1 -e -q -f '%s' >"$dir/of_before" 2>/dev/null
