@@ -4,6 +4,7 @@
 #include "millrace/log_kafka.h"
 #include "retention.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,15 @@ static struct mr_error catch_signals(void)
         return mr_error_make(MR_ERROR_FATAL, "signals", 0, "cannot install signal handlers");
     }
     return mr_ok();
+}
+
+/* Records are allocated by the threads of the Kafka client and freed by the loop: an arena of memory for each thread
+ * would keep what another could use, and so does a heap with holes where large answers of a broker were. */
+static void bound_memory(void)
+{
+    enum { ARENAS = 2, MAPPED_FROM = 128 * 1024 };
+    (void)mallopt(M_ARENA_MAX, ARENAS);
+    (void)mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
 }
 
 static enum mr_trace_level level_of(const char *text)
@@ -304,6 +314,7 @@ int mr_service_main(const struct mr_service_plan *plan, int argc, char *argv[])
         mr_config_help(plan->options, help ? stdout : stderr);
         return help ? MR_EXIT_OK : MR_EXIT_USAGE;
     }
+    bound_memory();
     struct mr_service service = {.clock = mr_clock_system(),
                                  .config = plan->common,
                                  .retry = {.attempts_max = (uint32_t)plan->common->retry_attempts,

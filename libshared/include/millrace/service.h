@@ -46,7 +46,7 @@ struct mr_service_config {
                     "Address of /metrics, /healthz and /readyz."),                                                     \
     MR_SERVICE_ROW_(type, "health-port", health_port, MR_OPTION_COUNT, "0", 0, 65535, NULL,                            \
                     "Port of /metrics, /healthz and /readyz; 0 serves none."),                                         \
-    MR_SERVICE_ROW_(type, "window-records", window_records, MR_OPTION_COUNT, "1024", 1, 1000000, NULL,                 \
+    MR_SERVICE_ROW_(type, "window-records", window_records, MR_OPTION_COUNT, "256", 1, 1000000, NULL,                 \
                     "Records in flight at most, per partition."),                                                      \
     MR_SERVICE_ROW_(type, "window-bytes", window_bytes, MR_OPTION_COUNT, "16777216", 1048576, 1073741824, NULL,        \
                     "Bytes of records in flight at most."),                                                            \
