@@ -80,6 +80,9 @@ void mr_item_free(struct mr_stage *stage, struct item *item)
     if (item->held != NULL) {
         stage->env.log->ops->record_free(stage->env.log, item->held);
     }
+    if (item->unparked_of != NULL) {
+        item->unparked_of->unparked--;
+    }
     stage->bytes -= item->bytes;
     mr_buffer_deinit(&item->copy);
     free(item->headers);

@@ -115,6 +115,7 @@ void mr_lane_list_parked(struct mr_stage *stage, struct lane *lane)
 {
     if (!lane->in_parked) {
         lane->in_parked = true;
+        stage->parked_lanes++;
         lane->parked_next = stage->parked_first;
         stage->parked_first = lane;
     }
@@ -140,6 +141,8 @@ void mr_lanes_close(struct mr_stage *stage)
 {
     stage->ready_first = stage->ready_last = NULL;
     stage->parked_first = NULL;
+    stage->parked_lanes = 0;
+    stage->kept_bytes = 0;
     for (size_t i = 0; i < MR_LANE_BUCKETS; i++) {
         while (stage->lanes[i] != NULL) {
             struct lane *lane = stage->lanes[i];

@@ -44,16 +44,29 @@ static struct mr_error mend_gap(struct mr_stage *stage, struct lane *lane, uint6
     return mr_ok();
 }
 
+static struct partition *home_of(struct mr_stage *stage, const struct lane *lane)
+{
+    return mr_partition_find(stage, lane->pub.input, lane->pub.partition);
+}
+
+/* What comes back from the retry topic is in memory until it is resolved. A model's head always may; those behind it as
+ * far as a window has room. */
+static bool has_room(struct mr_stage *stage, const struct lane *lane)
+{
+    return lane->park.active == 0 ||
+           (home_of(stage, lane)->unparked < stage->env.window_records && stage->bytes < stage->env.window_bytes);
+}
+
 /* Starts the head of the parked records, if it is due. *ret_begun false: nothing to start now. */
 static struct mr_error begin_parked(struct mr_stage *stage, struct lane *lane, bool *ret_begun)
 {
     struct mr_parked *head = mr_park_head(&lane->park);
     *ret_begun = false;
-    if (head == NULL || !head->written || head->due_ticks_ms > mr_stage_ticks_ms(stage)) {
+    if (head == NULL || !head->written || head->due_ticks_ms > mr_stage_ticks_ms(stage) || !has_room(stage, lane)) {
         return mr_ok();
     }
     struct item *item;
-    const struct mr_error error = mr_park_load(stage, lane, head, &item);
+    const struct mr_error error = mr_park_load(stage, lane, &item);
     if (error.kind == MR_ERROR_TRANSIENT) {
         mr_stage_go_down(stage, "broker down");
         return mr_ok();
@@ -61,6 +74,7 @@ static struct mr_error begin_parked(struct mr_stage *stage, struct lane *lane, b
     MR_TRY(error);
     mr_park_begin(&lane->park);
     *ret_begun = true;
+    mr_lane_make_ready(stage, lane);
     return mr_stage_hand(stage, item, MR_STAGE_BEGIN);
 }
 
@@ -85,19 +99,39 @@ static struct mr_error begin_next(struct mr_stage *stage, struct lane *lane)
     mr_unreachable(__func__);
 }
 
+/* Records that came while their model is parked only hold the window up, for every model of the partition: they follow
+ * into the retry topic, also while the head is being handled. */
+static struct mr_error park_queued(struct mr_stage *stage, struct lane *lane)
+{
+    while (lane->park.count > 0 && lane->head != NULL && lane->held == NULL && lane->phase == LANE_OPEN &&
+           mr_lane_may_send(lane, SENDING_RETRIES) && !stage->is_down && !stage->failed && !stage->stopping) {
+        MR_TRY(begin_next(stage, lane));
+    }
+    return mr_ok();
+}
+
+/* Whether records of a parked model are to leave the window before more of it come back: outputs and parked records are
+ * never in flight at once, so that one of them has to wait. */
+static bool is_crowded(struct mr_stage *stage, const struct lane *lane)
+{
+    return lane->head != NULL && (home_of(stage, lane)->window.count >= stage->env.window_records / 2 ||
+                                  stage->bytes >= stage->env.window_bytes / 2);
+}
+
 struct mr_error mr_lane_run(struct mr_stage *stage, struct lane *lane)
 {
     MR_TRY(mr_stage_apply_held(stage, lane));
+    MR_TRY(park_queued(stage, lane));
     while (lane->phase == LANE_OPEN && lane->current == NULL && !stage->is_down && !stage->failed && !stage->stopping) {
-        bool begun = false;
         if (lane->park.count > 0) {
-            MR_TRY(begin_parked(stage, lane, &begun));
-        }
-        if (begun || lane->current != NULL) {
-            continue;
-        }
-        if (lane->park.count > 0 && !mr_lane_may_send(lane, SENDING_RETRIES)) {
-            return mr_ok();
+            bool begun = false;
+            if (!is_crowded(stage, lane)) {
+                MR_TRY(begin_parked(stage, lane, &begun));
+            }
+            /* One in a turn: others have a turn too. */
+            if (begun || !mr_lane_may_send(lane, SENDING_RETRIES)) {
+                return mr_ok();
+            }
         }
         if (lane->head != NULL) {
             MR_TRY(begin_next(stage, lane));

@@ -260,6 +260,9 @@ struct mr_error mr_stage_park_write(struct mr_stage *stage, struct item *item, u
         .index = attempt,
     };
     MR_TRY(mr_wire_pack(&entry.base, &stage->arena, &output.value));
+    if (!item->from_park) {
+        MR_TRY(mr_park_offer(stage, lane_of(item->pub.lane), item->pub.origin, output.value));
+    }
     return mr_stage_produce_output(stage, SENDING_RETRIES, lane, item->pub.origin, item->pub.time_ms, NULL, &output,
                                    item, NULL, 0);
 }

@@ -69,6 +69,42 @@ void mr_park_again(struct mr_park *park, uint32_t attempt, int64_t due_ticks_ms)
     head->due_ticks_ms = due_ticks_ms;
 }
 
+static void drop_value(struct mr_park *park, struct mr_parked *entry)
+{
+    park->kept--;
+    park->kept_bytes -= entry->value_size;
+    free(entry->value);
+    entry->value = NULL;
+}
+
+const struct mr_parked *mr_park_unkept(const struct mr_park *park)
+{
+    return park->kept == park->count ? NULL : &park->entries[park->first + park->kept];
+}
+
+struct mr_error mr_park_keep(struct mr_park *park, struct mr_bytes value)
+{
+    MR_ASSERT(park->kept < park->count);
+    struct mr_parked *const entry = &park->entries[park->first + park->kept];
+    entry->value = malloc(value.size + 1);
+    if (entry->value == NULL) {
+        return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a parked record of %zu bytes", value.size);
+    }
+    if (value.size > 0) {
+        memcpy(entry->value, value.data, value.size);
+    }
+    entry->value_size = value.size;
+    park->kept++;
+    park->kept_bytes += value.size;
+    return mr_ok();
+}
+
+void mr_park_forget(struct mr_park *park)
+{
+    MR_ASSERT(park->kept > 0);
+    drop_value(park, &park->entries[park->first + park->kept - 1]);
+}
+
 void mr_park_resolve(struct mr_park *park, uint64_t origin)
 {
     struct mr_parked *entry = mr_park_find(park, origin);
@@ -78,6 +114,9 @@ void mr_park_resolve(struct mr_park *park, uint64_t origin)
     entry->resolved = true;
     while (park->count > 0 && park->entries[park->first].resolved) {
         MR_ASSERT(park->active > 0);
+        if (park->kept > 0) {
+            drop_value(park, &park->entries[park->first]);
+        }
         park->active--;
         park->first++;
         park->count--;
@@ -86,6 +125,9 @@ void mr_park_resolve(struct mr_park *park, uint64_t origin)
 
 void mr_park_deinit(struct mr_park *park)
 {
+    while (park->kept > 0) {
+        mr_park_forget(park);
+    }
     free(park->entries);
     *park = (struct mr_park){0};
 }

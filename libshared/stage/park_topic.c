@@ -62,7 +62,7 @@ static struct mr_error fold_entry(struct mr_stage *stage, struct partition *part
     lane->pub.mark = stamp.origin;
     partition->parked++;
     mr_lane_list_parked(stage, lane);
-    return mr_ok();
+    return mr_park_offer(stage, lane, stamp.origin, record->value);
 }
 
 struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition)
@@ -111,11 +111,11 @@ struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition
     return error;
 }
 
-struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const struct mr_parked *parked,
-                             struct item **ret_item)
+struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, struct item **ret_item)
 {
     struct mr_bytes value;
-    MR_TRY(mr_stage_read(stage, stage->spec.retry_topic, lane->pub.partition, parked->retry_offset, &value));
+    MR_TRY(mr_park_head_value(stage, lane, &value));
+    const struct mr_parked *const parked = mr_park_head(&lane->park);
     Millrace__Retry__V1__RetryEntry *entry = millrace__retry__v1__retry_entry__unpack(NULL, value.size, value.data);
     if (entry == NULL || entry->body_case != MILLRACE__RETRY__V1__RETRY_ENTRY__BODY_PARKED) {
         if (entry != NULL) {
@@ -149,6 +149,8 @@ struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const st
         return mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a parked record");
     }
     item->from_park = true;
+    item->unparked_of = mr_partition_find(stage, lane->pub.input, lane->pub.partition);
+    item->unparked_of->unparked++;
     item->pub.lane = &lane->pub;
     item->pub.origin = parked->origin;
     item->pub.attempt = parked->attempt;

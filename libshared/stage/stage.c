@@ -119,6 +119,7 @@ void mr_stage_resume(struct mr_stage *stage, struct mr_item *pub)
     if (item->phase != ITEM_HANDLED) {
         return;
     }
+    mr_lane_make_ready(stage, lane_of(item->pub.lane));
     const struct mr_error error = mr_stage_hand(stage, item, MR_STAGE_RESUME);
     if (mr_failed(error)) {
         mr_stage_error(stage, error, "handling a record");
@@ -225,6 +226,7 @@ static void wake_parked(struct mr_stage *stage)
         struct lane *lane = *link;
         if (lane->park.count == 0) {
             lane->in_parked = false;
+            stage->parked_lanes--;
             *link = lane->parked_next;
             mr_lane_make_ready(stage, lane);
             continue;
@@ -237,11 +239,15 @@ static void wake_parked(struct mr_stage *stage)
     }
 }
 
+/* Each lane once: one that has more to do waits for the next turn, behind those for which something comes meanwhile. */
 static struct mr_error run_ready(struct mr_stage *stage)
 {
-    for (struct lane *lane = stage->is_down ? NULL : mr_lane_take_ready(stage); lane != NULL;
-         lane = stage->is_down ? NULL : mr_lane_take_ready(stage)) {
+    const struct lane *const last = stage->ready_last;
+    const struct lane *ran = NULL;
+    while (ran != last && !stage->is_down) {
+        struct lane *const lane = mr_lane_take_ready(stage);
         MR_TRY(mr_lane_run(stage, lane));
+        ran = lane;
     }
     return mr_ok();
 }

@@ -28,10 +28,11 @@ struct item {
     struct mr_buffer copy; /* of a record that was read by hand */
     struct mr_log_header *headers;
     uint64_t bytes;
-    uint32_t pending; /* outputs that are not acknowledged */
-    bool parking;     /* it is being written to the retry topic */
-    bool from_park;   /* it was read from there */
-    bool in_barrier;  /* a snapshot of the fold waits for it */
+    uint32_t pending;              /* outputs that are not acknowledged */
+    bool parking;                  /* it is being written to the retry topic */
+    bool from_park;                /* it was read from there */
+    struct partition *unparked_of; /* counts it; NULL: none does */
+    bool in_barrier;               /* a snapshot of the fold waits for it */
 };
 
 enum lane_phase { LANE_OPENING = 1, LANE_OPEN, LANE_STOPPED };
@@ -79,6 +80,7 @@ struct partition {
     bool has_committed;
     uint64_t committed; /* the last offset that was handed to the log for committing */
     uint64_t parked;    /* records of its lanes in the retry topic */
+    uint64_t unparked;  /* those of them that were read from there and are in memory */
     uint64_t retry_next, retry_committed;
     struct partition *next;
 };
@@ -104,6 +106,8 @@ struct mr_stage {
     struct lane *lanes[MR_LANE_BUCKETS];
     struct lane *ready_first, *ready_last;
     struct lane *parked_first;
+    size_t parked_lanes; /* in that list */
+    uint64_t kept_bytes; /* values that they keep */
     struct item *items[MR_ITEM_BUCKETS];
     uint64_t next_item_id;
     struct partition *partitions;
@@ -241,10 +245,17 @@ struct mr_error mr_park_fold(struct mr_stage *stage, struct partition *partition
 /* A due time on the clock that never goes back: one that jumped makes no record wait longer than its full delay. */
 int64_t mr_park_due_ticks(const struct mr_stage *stage, uint32_t partition, uint64_t origin, uint32_t attempt,
                           int64_t due_ms);
-/* Reads the parked record of a lane's head and makes an item of it. */
-struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, const struct mr_parked *parked,
-                             struct item **ret_item);
+/* Makes an item of the record of a lane's head, which must be written. */
+struct mr_error mr_park_load(struct mr_stage *stage, struct lane *lane, struct item **ret_item);
 struct mr_error mr_park_commit(struct mr_stage *stage, struct partition *partition);
+
+/* park_keep.c */
+/* The value of a parked record's entry in the retry topic: a copy is kept if the model needs it next and may. */
+struct mr_error mr_park_offer(struct mr_stage *stage, struct lane *lane, uint64_t origin, struct mr_bytes value);
+/* That of the head, which must be written; read if it is not kept. Lives until the record is resolved. */
+struct mr_error mr_park_head_value(struct mr_stage *stage, struct lane *lane, struct mr_bytes *ret_value);
+/* As mr_park_resolve. */
+void mr_park_resolved(struct mr_stage *stage, struct lane *lane, uint64_t origin);
 
 /* hold.c */
 enum sending mr_verdict_sends(const struct mr_verdict *verdict);
@@ -260,7 +271,7 @@ struct mr_error mr_stage_reread(struct mr_stage *stage, struct lane *lane, uint6
 /* lane_run.c */
 /* Asks the service; the lane opens now or by mr_lane_ready. */
 void mr_lane_open(struct mr_stage *stage, struct lane *lane);
-/* Begins records until one is being handled, or there is none. */
+/* Begins records until one is being handled, or there is none; of the parked ones, one at most. */
 struct mr_error mr_lane_run(struct mr_stage *stage, struct lane *lane);
 
 /* verdict.c */

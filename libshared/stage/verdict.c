@@ -13,7 +13,7 @@ void mr_stage_resolve(struct mr_stage *stage, struct item *item)
     }
     if (item->from_park && !item->parking) {
         const size_t before = lane->park.count;
-        mr_park_resolve(&lane->park, item->pub.origin);
+        mr_park_resolved(stage, lane, item->pub.origin);
         home->parked -= before - lane->park.count;
         mr_lane_make_ready(stage, lane);
     }
@@ -189,9 +189,7 @@ struct mr_error mr_stage_hand(struct mr_stage *stage, struct item *item, enum mr
     struct lane *lane = lane_of(item->pub.lane);
     lane->current = item;
     const struct mr_verdict verdict = stage->spec.ops->handle(stage->spec.self, &item->pub, event);
-    MR_TRY(apply(stage, item, &verdict));
-    mr_lane_make_ready(stage, lane);
-    return mr_ok();
+    return apply(stage, item, &verdict);
 }
 
 /* The verdict that was held, if what it waited for is acknowledged. */

@@ -42,6 +42,7 @@ struct memory_broker {
     struct prng prng;
     bool down, hold_writes, hold_acks, shuffle;
     size_t acks_let_through, commits_to_fail, queue_max;
+    size_t reads;
     int64_t now_ms;
 };
 
@@ -860,8 +861,9 @@ static struct mr_error op_reader_next(struct mr_log *log, struct mr_log_reader *
                                       bool *ret_some, struct mr_log_record *ret_record)
 {
     (void)wait_ms;
-    const struct memory_broker *const broker = of(log)->broker;
+    struct memory_broker *const broker = of(log)->broker;
     const struct memory_partition *const p = partition_must(broker, reader->topic, reader->partition);
+    broker->reads++;
     if (broker->down || reader->at == p->count) {
         *ret_some = false;
         return mr_ok();
@@ -965,6 +967,11 @@ struct mr_log *memory_log_new(struct memory_broker *broker, const char *group, e
     self->mode = mode;
     self->phase = MEMORY_PHASE_NONE;
     return &self->log;
+}
+
+size_t memory_broker_reads(const struct memory_broker *broker)
+{
+    return broker->reads;
 }
 
 size_t memory_log_held(const struct mr_log *log)

@@ -33,6 +33,9 @@ bool memory_broker_committed(const struct memory_broker *broker, const char *gro
 void memory_broker_commit(struct memory_broker *broker, const char *group, const char *topic, uint32_t partition,
                           uint64_t next);
 
+/* How many records were read through readers. */
+size_t memory_broker_reads(const struct memory_broker *broker);
+
 /* ---- Faults -------------------------------------------------------------------------------------------- */
 
 /* Produced records stay with their client: neither in the log nor acknowledged. */
