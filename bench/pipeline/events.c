@@ -1,9 +1,12 @@
 #include "events.h"
 
 #include "millrace/batch/v1/batch.pb-c.h"
+#include "millrace/hash.h"
 #include "millrace/spec.h"
 
 #include <inttypes.h>
+#include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,19 +116,31 @@ static Millrace__Common__V1__Tensor tensor_of(uint64_t *shape, size_t axes, cons
     return tensor;
 }
 
+struct payload {
+    float features[BENCH_ROWS][BENCH_FEATURES], targets[BENCH_ROWS][BENCH_TARGETS][2];
+    uint64_t features_shape[2], targets_shape[3];
+    Millrace__Common__V1__Tensor x, y;
+    Millrace__Batch__V1__Labelled labelled;
+};
+
+static void payload_init(struct payload *payload, uint64_t number)
+{
+    _Static_assert(sizeof payload->features + sizeof payload->targets == BENCH_PAYLOAD_BYTES, "1 KiB of payload");
+    *payload = (struct payload){.features_shape = {BENCH_ROWS, BENCH_FEATURES},
+                                .targets_shape = {BENCH_ROWS, BENCH_TARGETS, 2}};
+    fill(2 * number, &payload->features[0][0], sizeof payload->features / sizeof(float));
+    fill(2 * number + 1, &payload->targets[0][0][0], sizeof payload->targets / sizeof(float));
+    payload->x = tensor_of(payload->features_shape, 2, &payload->features[0][0], sizeof payload->features);
+    payload->y = tensor_of(payload->targets_shape, 3, &payload->targets[0][0][0], sizeof payload->targets);
+    millrace__batch__v1__labelled__init(&payload->labelled);
+    payload->labelled.features = &payload->x;
+    payload->labelled.targets = &payload->y;
+}
+
 struct mr_error bench_encode_batch(const struct bench_plan *plan, uint64_t number, struct mr_buffer *ret_value)
 {
-    float features[BENCH_ROWS][BENCH_FEATURES], targets[BENCH_ROWS][BENCH_TARGETS][2];
-    fill(2 * number, &features[0][0], sizeof features / sizeof(float));
-    fill(2 * number + 1, &targets[0][0][0], sizeof targets / sizeof(float));
-    uint64_t features_shape[] = {BENCH_ROWS, BENCH_FEATURES}, targets_shape[] = {BENCH_ROWS, BENCH_TARGETS, 2};
-    Millrace__Common__V1__Tensor x = tensor_of(features_shape, 2, &features[0][0], sizeof features);
-    Millrace__Common__V1__Tensor y = tensor_of(targets_shape, 3, &targets[0][0][0], sizeof targets);
-    _Static_assert(sizeof features + sizeof targets == BENCH_PAYLOAD_BYTES, "1 KiB of payload");
-    Millrace__Batch__V1__Labelled labelled;
-    millrace__batch__v1__labelled__init(&labelled);
-    labelled.features = &x;
-    labelled.targets = &y;
+    struct payload payload;
+    payload_init(&payload, number);
     /* Numbered as `millrace submit` does it, so that ingest recognises duplicates. */
     Millrace__Batch__V1__Producer producer;
     millrace__batch__v1__producer__init(&producer);
@@ -142,7 +157,45 @@ struct mr_error bench_encode_batch(const struct bench_plan *plan, uint64_t numbe
     batch.batch_id = batch_id;
     batch.producer = &producer;
     batch.payload_case = MILLRACE__BATCH__V1__BATCH__PAYLOAD_LABELLED;
-    batch.labelled = &labelled;
+    batch.labelled = &payload.labelled;
+    Millrace__Batch__V1__Submitted event;
+    millrace__batch__v1__submitted__init(&event);
+    event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_BATCH;
+    event.batch = &batch;
+    return pack(&event, ret_value);
+}
+
+struct mr_error bench_encode_poison(const struct bench_plan *plan, uint64_t number, const char *claim,
+                                    struct mr_buffer *ret_value)
+{
+    enum { OTHER_RUN, NOT_A_NUMBER, CLAIM, KINDS };
+    struct payload payload;
+    uint8_t hash[MR_SHA256_SIZE] = {0};
+    char model_id[MR_ID_SIZE], batch_id[BATCH_ID_SIZE], uri[PATH_MAX];
+    /* Kinds and models in step would give each model but one kind. */
+    const uint64_t kind = (number / plan->poison_models + number) % KINDS;
+    payload_init(&payload, number);
+    bench_model_id(plan, bench_poison_model_of(plan, number), model_id);
+    (void)snprintf(batch_id, sizeof batch_id, "poison%010" PRIu64, number);
+    (void)snprintf(uri, sizeof uri, "file://%s", claim);
+    Millrace__Common__V1__ClaimCheck check;
+    millrace__common__v1__claim_check__init(&check);
+    check.uri = uri;
+    check.size = sizeof payload.features;
+    check.sha256 = (ProtobufCBinaryData){sizeof hash, hash};
+    if (kind == CLAIM) {
+        payload.x.content_case = MILLRACE__COMMON__V1__TENSOR__CONTENT_CLAIM;
+        payload.x.claim = &check;
+    } else if (kind == NOT_A_NUMBER) {
+        payload.features[0][0] = NAN;
+    }
+    Millrace__Batch__V1__Batch batch;
+    millrace__batch__v1__batch__init(&batch);
+    batch.run_id = text_of(kind == OTHER_RUN ? "never-started" : plan->name);
+    batch.model_id = model_id;
+    batch.batch_id = batch_id;
+    batch.payload_case = MILLRACE__BATCH__V1__BATCH__PAYLOAD_LABELLED;
+    batch.labelled = &payload.labelled;
     Millrace__Batch__V1__Submitted event;
     millrace__batch__v1__submitted__init(&event);
     event.event_case = MILLRACE__BATCH__V1__SUBMITTED__EVENT_BATCH;

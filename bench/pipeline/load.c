@@ -18,8 +18,9 @@
 enum { WAIT_MS = 100, BURST = 64 };
 
 struct config {
-    const char *brokers, *name, *processes, *report;
+    const char *brokers, *name, *processes, *report, *poison_claim;
     uint64_t models, events, first, warm_up, rate, backlog, commit_every, slice, linger_ms, patience_s;
+    uint64_t poison, poison_models;
     bool start, stop, all_points;
 };
 #define ROW(option, field_, kind_, fallback_, min_, max_, help_)                                               \
@@ -43,6 +44,10 @@ static const struct mr_option rows[] = {
               "Without --rate: batches under way between submitted and trained at most; 0: no limit."),
     ROW_COUNT("commit-every", commit_every, "0", 0, 1000000,
               "Steps of a model between two versions; 0: only the last."),
+    ROW_COUNT("poison", poison, "0", 0, 100000000,
+              "Poisoned batches that are submitted among the others, to models of their own."),
+    ROW_COUNT("poison-models", poison_models, "20", 1, 100000, "How many models these are dealt to."),
+    ROW_TEXT("poison-claim", poison_claim, "", "Absolute path of a socket: a claim of it cannot be read."),
     ROW_FLAG("start", start, "Start the runs first."),
     ROW_FLAG("stop", stop, "Stop the runs at the end."),
     ROW_FLAG("all-points", all_points, "Measure behind every stage, not only trained and versions."),
@@ -62,7 +67,8 @@ struct load {
     struct bench_processes processes;
     struct bench_measures measures;
     struct mr_buffer value;
-    uint64_t starts, batches; /* submitted */
+    uint64_t starts, batches;            /* submitted */
+    size_t first_measured, end_measured; /* records, from the end of the warm-up on */
     int64_t began_us;
     uint32_t *late_us; /* by batch: how much later than it was due it was submitted */
 };
@@ -107,8 +113,16 @@ static struct mr_error hear(struct load *load, uint32_t wait_ms)
 
 static struct mr_error await_trained(struct load *load)
 {
-    while (load->session.seen[BENCH_TRAINED] < load->session.sent ||
+    while (load->session.seen[BENCH_TRAINED] < load->session.sent - load->session.poisoned ||
            load->session.seen[BENCH_ACKNOWLEDGED] < load->session.sent) {
+        MR_TRY(hear(load, WAIT_MS));
+    }
+    return mr_ok();
+}
+
+static struct mr_error await_buried(struct load *load)
+{
+    while (load->session.buried < load->session.poisoned) {
         MR_TRY(hear(load, WAIT_MS));
     }
     return mr_ok();
@@ -126,10 +140,10 @@ static struct mr_error await_versions(struct load *load, bool stop)
 
 /* ---- Submitting ----------------------------------------------------------------------------------------------- */
 
-static struct mr_error send_to_each(struct load *load,
+static struct mr_error send_to_each(struct load *load, uint64_t models,
                                     struct mr_error (*encode)(const struct bench_plan *, uint64_t, struct mr_buffer *))
 {
-    for (uint64_t model = 0; model < load->plan.models; model++) {
+    for (uint64_t model = 0; model < models; model++) {
         char model_id[MR_ID_SIZE];
         bench_model_id(&load->plan, model, model_id);
         MR_TRY(encode(&load->plan, model, &load->value));
@@ -162,6 +176,20 @@ static bool may_send(const struct load *load, uint32_t *ret_wait_ms)
     return left_us <= 0;
 }
 
+/* Poison is spread evenly among the batches. */
+static struct mr_error send_poison(struct load *load)
+{
+    const struct config *config = load->config;
+    while (load->session.poisoned * config->events < load->batches * config->poison) {
+        char model_id[MR_ID_SIZE];
+        bench_model_id(&load->plan, bench_poison_model_of(&load->plan, load->session.poisoned), model_id);
+        MR_TRY(bench_encode_poison(&load->plan, load->session.poisoned, config->poison_claim, &load->value));
+        MR_TRY(
+            bench_session_poison(&load->session, model_id, mr_buffer_view(&load->value), bench_now_us(&load->session)));
+    }
+    return mr_ok();
+}
+
 static struct mr_error send_batch(struct load *load)
 {
     const uint64_t number = load->config->first + load->batches;
@@ -172,12 +200,15 @@ static struct mr_error send_batch(struct load *load)
     load->late_us[load->batches] = (uint32_t)(now_us - from_us);
     MR_TRY(bench_session_send(&load->session, model_id, mr_buffer_view(&load->value), from_us));
     load->batches++;
+    MR_TRY(send_poison(load));
+    load->first_measured = load->batches == load->config->warm_up ? load->session.sent : load->first_measured;
     return mr_ok();
 }
 
 static struct mr_error send_batches(struct load *load)
 {
     load->began_us = bench_now_us(&load->session);
+    load->first_measured = load->session.sent;
     while (load->batches < load->config->events) {
         uint32_t wait_ms = 0;
         bool sent = false;
@@ -193,16 +224,18 @@ static struct mr_error send_batches(struct load *load)
 static struct mr_error run(struct load *load)
 {
     if (load->config->start) {
-        MR_TRY(send_to_each(load, bench_encode_start));
-        load->starts = load->plan.models;
+        load->starts = load->plan.models + (load->config->poison > 0 ? load->plan.poison_models : 0);
+        MR_TRY(send_to_each(load, load->starts, bench_encode_start));
         MR_TRY(await_trained(load));
     }
     MR_TRY(send_batches(load));
+    load->end_measured = load->session.sent;
     MR_TRY(await_trained(load));
     MR_TRY(bench_measures_take(&load->measures, bench_now_us(&load->session), load->batches));
     MR_TRY(await_versions(load, false));
+    MR_TRY(await_buried(load));
     if (load->config->stop) {
-        MR_TRY(send_to_each(load, bench_encode_stop));
+        MR_TRY(send_to_each(load, load->plan.models, bench_encode_stop));
         MR_TRY(await_trained(load));
         MR_TRY(await_versions(load, true));
     }
@@ -235,14 +268,14 @@ static json_t *report_json(const struct load *load)
 {
     const struct config *config = load->config;
     const struct bench_measures *measures = &load->measures;
-    const size_t first = (size_t)(load->starts + config->warm_up), end = (size_t)(load->starts + load->batches);
+    const size_t first = load->first_measured, end = load->end_measured;
     json_t *report = json_pack(
-        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", config->name, "partitions",
+        "{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name", config->name, "partitions",
         (json_int_t)load->session.deployment.partitions, "models", (json_int_t)config->models, "events",
         (json_int_t)config->events, "first", (json_int_t)config->first, "warm_up", (json_int_t)config->warm_up, "rate",
         (json_int_t)config->rate, "backlog", (json_int_t)(config->rate > 0 ? 0 : config->backlog), "payload_bytes",
         (json_int_t)BENCH_PAYLOAD_BYTES, "commit_every", (json_int_t)config->commit_every, "versions",
-        (json_int_t)load->session.seen[BENCH_VERSION]);
+        (json_int_t)load->session.seen[BENCH_VERSION], "dead_letters", (json_int_t)load->session.buried);
     (void)json_object_set_new(report, "latency_ms", bench_report_latency(&load->session, first, end));
     struct bench_percentiles late;
     if (bench_percentiles_sort(load->late_us + config->warm_up, (size_t)(load->batches - config->warm_up), &late)) {
@@ -261,12 +294,19 @@ static json_t *report_json(const struct load *load)
 
 static struct mr_error open_load(const struct config *config, struct load *ret_load)
 {
-    *ret_load = (struct load){.config = config, .plan = {config->name, config->models, config->commit_every}};
+    *ret_load = (struct load){.config = config,
+                              .plan = {.name = config->name,
+                                       .models = config->models,
+                                       .poison_models = config->poison_models,
+                                       .commit_every = config->commit_every}};
     if (!mr_id_valid(mr_bytes_of_text(config->name)) || strlen(config->name) > 40) {
         return mr_error_make(MR_ERROR_REJECT, "bad_id", 0, "--name: expected 1 to 40 of a-z 0-9 . _ -");
     }
     if (config->warm_up > config->events) {
         return mr_error_make(MR_ERROR_REJECT, "bad_warm_up", 0, "--warm-up is more than --events");
+    }
+    if (config->poison > 0 && (config->poison_claim[0] != '/' || config->events == 0)) {
+        return mr_error_make(MR_ERROR_REJECT, "bad_poison", 0, "--poison takes --events and --poison-claim=/...");
     }
     MR_TRY(bench_processes_parse(config->processes, &ret_load->processes));
     MR_TRY(bench_processes_add_self("load", &ret_load->processes));
@@ -277,7 +317,8 @@ static struct mr_error open_load(const struct config *config, struct load *ret_l
     const size_t slices = config->slice == 0 ? 0 : (size_t)(config->events / config->slice);
     MR_TRY(bench_measures_open(&ret_load->processes, slices + 4, &ret_load->measures));
     return bench_session_open(config->brokers, (uint32_t)config->linger_ms, config->all_points,
-                              (size_t)(config->events + 2 * config->models), &ret_load->session);
+                              (size_t)(config->events + config->poison + 2 * config->models + config->poison_models),
+                              &ret_load->session);
 }
 
 static void close_load(struct load *load)

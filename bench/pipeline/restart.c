@@ -156,7 +156,7 @@ static struct mr_error measure(const struct config *config)
 {
     struct bench_processes processes;
     MR_TRY(bench_processes_parse(config->processes, &processes));
-    struct restarts restarts = {.config = config, .plan = {config->name, 1, 1}};
+    struct restarts restarts = {.config = config, .plan = {.name = config->name, .models = 1, .commit_every = 1}};
     MR_TRY(bench_session_open(config->brokers, 0, true, RECORDS_MAX, &restarts.session));
     restarts.figures = json_object();
     const struct mr_error error = run(&restarts, &processes);

@@ -206,10 +206,19 @@ struct mr_error bench_session_send(struct bench_session *session, const char *mo
     const struct mr_bytes key = mr_bytes_of_text(model_id);
     const uint32_t partition = mr_partition_of(key, session->deployment.partitions);
     struct bench_lane *lane = &session->lanes[partition];
-    session->records[session->sent] = (struct bench_record){due_us, lane->base + lane->count};
+    session->records[session->sent] = (struct bench_record){due_us, lane->base + lane->count, false};
     MR_TRY(produce(session, key, value, partition));
     MR_TRY(lane_append(lane, (uint32_t)session->sent));
     session->sent++;
+    return mr_ok();
+}
+
+struct mr_error bench_session_poison(struct bench_session *session, const char *model_id, struct mr_bytes value,
+                                     int64_t due_us)
+{
+    MR_TRY(bench_session_send(session, model_id, value, due_us));
+    session->records[session->sent - 1].poison = true;
+    session->poisoned++;
     return mr_ok();
 }
 
@@ -290,9 +299,31 @@ static struct mr_error heard(struct bench_session *session, enum bench_point poi
     return error;
 }
 
-static struct mr_error dead_letter(const struct mr_log_record *record)
+/* The record that this is the dead letter of; NULL: none of this session. */
+static const struct bench_record *buried(const struct bench_session *session, const struct mr_log_record *letter)
+{
+    const struct bench_lane *lane = &session->lanes[letter->partition];
+    struct mr_bytes text;
+    char number[24] = "";
+    if (!mr_log_header_find(letter, "mr_dlq_origin", &text) || text.size >= sizeof number) {
+        return NULL;
+    }
+    memcpy(number, text.data, text.size);
+    const uint64_t origin = strtoull(number, NULL, 10);
+    return origin < lane->base || origin - lane->base >= lane->count
+               ? NULL
+               : &session->records[lane->records[origin - lane->base]];
+}
+
+static struct mr_error dead_letter(struct bench_session *session, const struct mr_log_record *record)
 {
     struct mr_bytes reason = mr_bytes_of_text("?");
+    const struct bench_record *const of = buried(session, record);
+    if (of != NULL && of->poison) {
+        session->buried++;
+        session->progress_us = bench_now_us(session);
+        return mr_ok();
+    }
     (void)!mr_log_header_find(record, "mr_dlq_reason", &reason);
     return mr_error_make(MR_ERROR_REJECT, "dead_lettered", 0, "a record of model %.*s became a dead letter: %.*s",
                          (int)record->key.size, (const char *)record->key.data, (int)reason.size,
@@ -306,7 +337,7 @@ static struct mr_error received(struct bench_session *session, const struct mr_l
             return heard(session, (enum bench_point)point, record->value);
         }
     }
-    return dead_letter(record);
+    return dead_letter(session, record);
 }
 
 /* One thing; *ret_some false: there was none. */

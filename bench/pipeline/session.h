@@ -29,6 +29,7 @@ const char *bench_point_text(enum bench_point point);
 struct bench_record {
     int64_t due_us; /* on the clock of the session; latencies count from here */
     uint64_t offset;
+    bool poison; /* it must end as a dead letter */
 };
 
 struct bench_lane; /* what was submitted to one partition */
@@ -40,6 +41,7 @@ struct bench_session {
     struct bench_lane *lanes;     /* one per partition */
     struct bench_record *records; /* as they were sent */
     size_t sent, capacity;
+    uint64_t poisoned, buried;                           /* of those that were sent; of them, with a dead letter */
     uint32_t *latency_us[BENCH_POINTS];                  /* per record, BENCH_NEVER: not seen; NULL: not followed */
     uint64_t seen[BENCH_POINTS], repeated[BENCH_POINTS]; /* records, and deliveries beyond their first */
     int64_t progress_us;                                 /* when something was last seen for the first time */
@@ -54,8 +56,11 @@ void bench_session_close(struct bench_session *session);
 /* Submits a record, hearing what comes while the producer's queue is full. Its number is session->sent before. */
 MR_MUST_USE struct mr_error bench_session_send(struct bench_session *session, const char *model_id,
                                                struct mr_bytes value, int64_t due_us);
-/* Hears what there is, for a while at most, or nothing within wait_ms. REJECT when a batch diverged or a record was
- * dead-lettered: the figures would not be of what they say. */
+/* One that must end as a dead letter. */
+MR_MUST_USE struct mr_error bench_session_poison(struct bench_session *session, const char *model_id,
+                                                 struct mr_bytes value, int64_t due_us);
+/* Hears what there is, for a while at most, or nothing within wait_ms. REJECT when a batch diverged, or a record was
+ * dead-lettered that is no poison: the figures would not be of what they say. */
 MR_MUST_USE struct mr_error bench_session_hear(struct bench_session *session, uint32_t wait_ms);
 
 static inline int64_t bench_now_us(const struct bench_session *session)

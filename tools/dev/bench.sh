@@ -3,7 +3,7 @@
 # ./dev bench client        how long after its commit a version is served; --quick and --report alone
 #
 #   --quick          small numbers: whether it all works, not how fast
-#   --only S,S...    some of: sustained latency models partitions length
+#   --only S,S...    some of: sustained latency fire models partitions length
 #   --report FILE    the figures as JSON (default: build/bench/pipeline.json); a table goes to standard output
 #   --dir DIR        keeps logs, store and the brokers' data in DIR; default: a temporary folder, removed at the end
 #
@@ -23,7 +23,7 @@ case ${1:-} in
     ;;
   *) die "$EXIT_USAGE" "what? ./dev bench pipeline, or ./dev bench client" ;;
 esac
-readonly -a all_scenarios=(sustained latency models partitions length)
+readonly -a all_scenarios=(sustained latency fire models partitions length)
 scenarios=("${all_scenarios[@]}")
 quick=false report=$build/bench/pipeline.json dir='' keep=true
 while [ $# -gt 0 ]; do
@@ -184,6 +184,23 @@ latency() {
   jq -r '.latency_ms | to_entries[] | [.key, .value.p50, .value.p99] | @tsv' "$figures/latency_stages.json" |
     awk -F'\t' '{ printf "  %-16s p50 %8.1f p99 %8.1f ms after it was due\n", $1, $2, $3 }'
   close_stack latency
+}
+
+# The same load twice, the second time among poison for twenty other models: what ingest or validate refuses at once,
+# and claims that fail five times, which hold their models up.
+fire() {
+  local events
+  events=$(sized 30000 1500)
+  MILLRACE_RETRY_FIRST_MS=50 open_stack 4
+  load fire_quiet "$events" 80 --name=quiet --start --stop "--warm-up=$((events / 10))" --rate=500 \
+    --commit-every="$(sized 50 5)"
+  load fire_burning "$events" 80 --name=burning --start --stop "--warm-up=$((events / 10))" --rate=500 \
+    --commit-every="$(sized 50 5)" --poison="$(sized 10000 300)" "--poison-claim=$stack/run/redis.sock"
+  jq -n '{quiet_p99_ms: input.latency_ms.trained.p99, burning_p99_ms: input.latency_ms.trained.p99} |
+    .ratio = .burning_p99_ms / .quiet_p99_ms' "$figures"/fire_{quiet,burning}.json >"$figures/fire.json"
+  jq -r '"  p99 of these models while others burn, to that before: \(.ratio * 100 | round / 100)"' "$figures/fire.json"
+  tell_memory fire_burning
+  close_stack fire
 }
 
 models() {
