@@ -26,7 +26,7 @@ add_test(NAME e2e.kafka_outage COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/outage_te
   broker_killed store_frozen store_full all_stopped clock_moved leader_killed)
 set_tests_properties(e2e.kafka_outage PROPERTIES LABELS "e2e;kafka" TIMEOUT 900 RUN_SERIAL ON
   ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")
-foreach(name kafka_topics kafka_adopt kafka_stack kafka_security kafka_rebalance kafka_damage kafka_clients)
+foreach(name kafka_topics kafka_adopt kafka_stack kafka_security kafka_rebalance kafka_damage kafka_clients kafka_fire)
   add_test(NAME e2e.${name} COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/${name}_test.sh)
   set_tests_properties(e2e.${name} PROPERTIES LABELS "e2e;kafka" TIMEOUT 600 RUN_SERIAL ON
     ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")

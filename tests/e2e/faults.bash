@@ -14,11 +14,16 @@ in_own_mounts() {
   MR_OWN_MOUNTS=yes exec "${own[@]}" "$BASH" "$@"
 }
 
-# faults_make CLAIMS: a stack in $dir has none yet, and room to count so many claimed files.
+# faults_make CLAIMS: as faults_of_claims, and with a store that can fail and be full.
 faults_make() {
-  faults_file=$dir/faults
   mkdir -p "$dir/store"
   mount -t tmpfs -o "size=$disk_size" millrace "$dir/store"
+  faults_of_claims "$1"
+}
+# faults_of_claims CLAIMS: a stack in $dir has none yet, and room to count so many claimed files.
+faults_of_claims() {
+  faults_file=$dir/faults
+  mkdir -p "$dir/store"
   rm -f "$faults_file"
   truncate -s $((24 + 4 * $1)) "$faults_file"
   faults_set claims "$1"

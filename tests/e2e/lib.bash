@@ -50,3 +50,19 @@ another_pid() {
   local now
   now=$(service_pid "$1" 2>/dev/null) && [ -n "$now" ] && [ "$now" != "$2" ]
 }
+
+# metric SERVICE NAME: the sum of its series.
+metric() {
+  {
+    exec 3<>"/dev/tcp/127.0.0.1/$(cat "$dir/run/$1.port")"
+    printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
+    awk -v name="$2" 'index($1, name) == 1 { sum += $2 } END { print sum + 0 }' <&3
+  } 2>/dev/null || echo 0
+}
+# ready SERVICE: whether it says so.
+ready() {
+  {
+    exec 3<>"/dev/tcp/127.0.0.1/$(cat "$dir/run/$1.port")" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
+      head -n 1 <&3 | grep -q ' 200 '
+  } 2>/dev/null
+}

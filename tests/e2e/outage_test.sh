@@ -141,22 +141,8 @@ tellers() {
 # ---- What is seen of a stack
 
 lines_of() { wc -l <"$dir/log/$1.log"; }
-# metric SERVICE NAME: the sum of its series.
-metric() {
-  {
-    exec 3<>"/dev/tcp/127.0.0.1/$(cat "$dir/run/$1.port")"
-    printf 'GET /metrics HTTP/1.0\r\n\r\n' >&3
-    awk -v name="$2" 'index($1, name) == 1 { sum += $2 } END { print sum + 0 }' <&3
-  } 2>/dev/null || echo 0
-}
 trained_at_least() { [ "$(metric train millrace_train_steps_total)" -ge "$1" ]; }
 pids() { for service in "${services[@]}"; do service_pid "$service"; done | paste -sd' '; }
-ready() {
-  {
-    exec 3<>"/dev/tcp/127.0.0.1/$(cat "$dir/run/$1.port")" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
-      head -n 1 <&3 | grep -q ' 200 '
-  } 2>/dev/null
-}
 all_ready() { for service in "${services[@]}"; do ready "$service" || return 1; done; }
 # list_versions MODEL: as JSON; in vain while the store is away.
 list_versions() { timeout 60 "$millrace" store list-versions "$store" --model "$1" --format json 2>/dev/null; }

@@ -4,12 +4,6 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 
-ready() {
-  {
-    exec 3<>"/dev/tcp/127.0.0.1/$(cat "$dir/run/$1.port")" && printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3 &&
-      head -n 1 <&3 | grep -q ' 200 '
-  } 2>/dev/null
-}
 head_run() { [ "$(jq -r .run_id "$dir/store/$1/head.json" 2>/dev/null)" = "$2" ]; }
 
 begin
