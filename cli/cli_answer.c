@@ -10,10 +10,12 @@ static const struct {
     enum mr_exit exit;
 } exits_by_code[] = {
     {"not_found", MR_EXIT_NOT_FOUND},
+    {"version_gone", MR_EXIT_UNAVAILABLE},
     {"unknown_topic", MR_EXIT_NOT_FOUND},
     {"no_deployment", MR_EXIT_NOT_FOUND},
     {"denied", MR_EXIT_DENIED},
     {"conflict", MR_EXIT_CONFLICT},
+    {"head_went_back", MR_EXIT_CONFLICT},
     {"offset_gone", MR_EXIT_LOG},
     {"log_gap", MR_EXIT_LOG},
     {"payload_missing", MR_EXIT_LOG},

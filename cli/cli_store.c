@@ -1,5 +1,7 @@
 #include "cli_store.h"
 
+#include "millrace/pins.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,4 +32,28 @@ struct mr_error cli_store_open(const char *option, const char *model, const stru
     }
     MR_TRY(check_folder(uri));
     return mr_store_open(uri, ret_store);
+}
+
+static struct mr_error add_pin(void *self, const struct mr_pin *pin)
+{
+    json_t *pins = self;
+    json_t *names = json_object_get(pins, pin->version_id);
+    if (names == NULL) {
+        names = json_array();
+        json_object_set_new(pins, pin->version_id, names);
+    }
+    return json_array_append_new(names, json_string(pin->name)) == 0
+               ? mr_ok()
+               : mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "pins");
+}
+
+struct mr_error cli_pins_read(struct mr_store *store, const char *model, json_t **ret_pins)
+{
+    *ret_pins = json_object();
+    return mr_pins_each(store, model, add_pin, *ret_pins);
+}
+
+json_t *cli_pins_of(json_t *pins, const char *version_id)
+{
+    return json_object_get(pins, version_id);
 }

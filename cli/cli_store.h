@@ -17,4 +17,9 @@
 MR_MUST_USE struct mr_error cli_store_open(const char *option, const char *model, const struct cli_rest *rest,
                                            struct mr_store **ret_store);
 
+/* The model's pins: an object of arrays of names by version id; json_decref frees it. */
+MR_MUST_USE struct mr_error cli_pins_read(struct mr_store *store, const char *model, json_t **ret_pins);
+/* NULL: none. Borrowed. */
+json_t *cli_pins_of(json_t *pins, const char *version_id);
+
 #endif

@@ -30,7 +30,7 @@ static struct mr_error open_store(const struct store_config *config, const struc
 
 /* ---- list-versions ------------------------------------------------------------------------------------- */
 
-static struct mr_error add_version(struct cli_table *table, const struct mr_version_entry *entry)
+static struct mr_error add_version(struct cli_table *table, const struct mr_version_entry *entry, json_t *pins)
 {
     const struct mr_version *version = &entry->version;
     char semantic[MR_SEMVER_SIZE], hash[MR_SHA256_TEXT_SIZE], at[CLI_TIME_SIZE];
@@ -44,17 +44,19 @@ static struct mr_error add_version(struct cli_table *table, const struct mr_vers
     MR_TRY(cli_table_add(table, "%.6g", (double)version->loss));
     MR_TRY(cli_table_add(table, "%s", at));
     MR_TRY(cli_table_add(table, "%.16s", hash));
+    MR_TRY(cli_table_add(table, "%zu", json_array_size(cli_pins_of(pins, version->version_id))));
     return cli_table_add(table, "%.60s", version->message);
 }
 
-static int print_table(const struct mr_version_list *list)
+static int print_table(const struct mr_version_list *list, json_t *pins)
 {
-    static const char *const titles[] = {">VERSION", "SEMANTIC", "RUN", ">STEP", ">LOSS", "TIME", "CONTENT", "MESSAGE"};
+    static const char *const titles[] = {">VERSION", "SEMANTIC", "RUN",   ">STEP",  ">LOSS",
+                                         "TIME",     "CONTENT",  ">PINS", "MESSAGE"};
     struct cli_table out;
     cli_table_init(&out, titles, MR_COUNT_OF(titles));
     struct mr_error error = mr_ok();
     for (size_t i = 0; i < list->count && !mr_failed(error); i++) {
-        error = add_version(&out, &list->entries[i]);
+        error = add_version(&out, &list->entries[i], pins);
     }
     if (!mr_failed(error)) {
         cli_table_print(&out, stdout);
@@ -63,11 +65,21 @@ static int print_table(const struct mr_version_list *list)
     return mr_failed(error) ? cli_fail(&error) : MR_EXIT_OK;
 }
 
-static int print_json(const struct mr_version_list *list)
+static json_t *version_json(const struct mr_version_entry *entry, json_t *pins)
+{
+    json_t *object = cli_version_json(entry);
+    json_t *own = cli_pins_of(pins, entry->version.version_id);
+    if (object != NULL) {
+        json_object_set_new(object, "pins", own != NULL ? json_incref(own) : json_array());
+    }
+    return object;
+}
+
+static int print_json(const struct mr_version_list *list, json_t *pins)
 {
     json_t *array = json_array();
     for (size_t i = 0; i < list->count; i++) {
-        json_array_append_new(array, cli_version_json(&list->entries[i]));
+        json_array_append_new(array, version_json(&list->entries[i], pins));
     }
     return cli_print_json(array, false);
 }
@@ -77,13 +89,18 @@ static int run_list(const void *options, const struct cli_rest *rest)
     const struct store_config *config = options;
     struct mr_store *store = NULL;
     struct mr_version_list list = {0};
+    json_t *pins = NULL;
     struct mr_error error = open_store(config, rest, &store);
     if (!mr_failed(error)) {
         error = mr_versions_list(store, config->model, &list);
     }
+    if (!mr_failed(error)) {
+        error = cli_pins_read(store, config->model, &pins);
+    }
     const int code = mr_failed(error)                 ? cli_fail(&error)
-                     : cli_wants_json(config->format) ? print_json(&list)
-                                                      : print_table(&list);
+                     : cli_wants_json(config->format) ? print_json(&list, pins)
+                                                      : print_table(&list, pins);
+    json_decref(pins);
     mr_version_list_deinit(&list);
     mr_store_close(store);
     return code;
@@ -91,16 +108,16 @@ static int run_list(const void *options, const struct cli_rest *rest)
 
 /* ---- inspect ------------------------------------------------------------------------------------------- */
 
-static int print_inspection(const struct mr_version_inspection *inspection, bool as_json)
+static int print_inspection(const struct mr_version_inspection *inspection, json_t *pins, bool as_json)
 {
-    json_t *object = cli_version_json(&inspection->entry);
+    json_t *object = version_json(&inspection->entry, pins);
     if (object != NULL) {
         json_object_set_new(object, "is_head", json_boolean(inspection->is_head));
         json_object_set_new(object, "payload",
-                            json_string(inspection->collected      ? "collected"
-                                        : !inspection->has_payload ? "missing"
-                                        : inspection->payload_good ? "good"
-                                                                   : "corrupt"));
+                            json_string(inspection->payload_good  ? "good"
+                                        : inspection->has_payload ? "corrupt"
+                                        : inspection->collected   ? "collected"
+                                                                  : "missing"));
         json_object_set_new(object, "audit_entries", json_integer((json_int_t)inspection->audit_count));
         json_object_set_new(object, "audit_entries_corrupt", json_integer((json_int_t)inspection->audit_bad));
     }
@@ -126,6 +143,7 @@ static int run_inspect(const void *options, const struct cli_rest *rest)
     const struct store_config *config = options;
     struct mr_store *store = NULL;
     struct mr_version_choice choice;
+    json_t *pins = NULL;
     struct mr_version_inspection *inspection = calloc(1, sizeof *inspection);
     struct mr_error error = inspection == NULL ? mr_error_make(MR_ERROR_FATAL, "out_of_memory", 0, "a version")
                                                : cli_version_choice(config->version, &choice);
@@ -135,7 +153,12 @@ static int run_inspect(const void *options, const struct cli_rest *rest)
     if (!mr_failed(error)) {
         error = mr_versions_inspect(store, config->model, choice, inspection);
     }
-    const int code = mr_failed(error) ? cli_fail(&error) : print_inspection(inspection, cli_wants_json(config->format));
+    if (!mr_failed(error)) {
+        error = cli_pins_read(store, config->model, &pins);
+    }
+    const int code =
+        mr_failed(error) ? cli_fail(&error) : print_inspection(inspection, pins, cli_wants_json(config->format));
+    json_decref(pins);
     free(inspection);
     mr_store_close(store);
     return code;

@@ -4,3 +4,6 @@ mr_add_test(persist_commits LABEL sim SOURCES property/persist_commits_test.c su
   LIBS persist_effects)
 mr_add_test(persist_stage LABEL unit SOURCES unit/persist_stage_test.c support/memory_store.c support/stamped.c
   LIBS persist_effects)
+# GC beside the writers that persist is.
+mr_add_test(gc_race LABEL integration SOURCES integration/gc_race_test.c support/gc_race.c support/chain.c
+  LIBS persist_effects TIMEOUT 600)

@@ -93,26 +93,6 @@ static struct mr_error check_history(const struct load_target *target, const str
     return mr_ok();
 }
 
-static struct mr_error payload_missing(const struct load_target *target, const struct mr_version *version)
-{
-    char key[MR_VERSION_KEY_SIZE];
-    mr_key_version(version->model_id, version->version_id, "collected.json", key);
-    const struct mr_store_result result = mr_store_head(target->store, key);
-    switch (result.outcome) {
-    case MR_STORE_DONE:
-        return mr_error_make(MR_ERROR_REJECT, "version_gone", 0, "model \"%s\": the payload of %s was collected",
-                             version->model_id, version->version_id);
-    case MR_STORE_MISSING: return corrupt(version, "checkpoint.pb is missing, and was not collected");
-    case MR_STORE_DENIED: return mr_error_make(MR_ERROR_FATAL, "denied", result.native, "%s", result.detail);
-    case MR_STORE_PRECONDITION_FAILED:
-    case MR_STORE_CONFLICT:
-    case MR_STORE_THROTTLED:
-    case MR_STORE_UNAVAILABLE:
-    case MR_STORE_UNKNOWN: return mr_error_make(MR_ERROR_TRANSIENT, "unavailable", result.native, "%s", result.detail);
-    }
-    mr_unreachable(__func__);
-}
-
 /* ---- Loading ------------------------------------------------------------------------------------------- */
 
 static struct mr_error view_of_bytes(const struct mr_version_entry *entry, struct mr_bytes bytes,
@@ -139,9 +119,7 @@ static struct mr_error load_payload(const struct load_target *target, const stru
 {
     struct mr_buffer bytes = {0};
     struct mr_error error = mr_version_payload(target->store, &entry->version, &bytes);
-    if (mr_failed(error) && strcmp(error.code, "not_found") == 0) {
-        error = payload_missing(target, &entry->version);
-    } else if (!mr_failed(error)) {
+    if (!mr_failed(error)) {
         error = bytes.size == entry->version.size
                     ? view_of_bytes(entry, mr_buffer_view(&bytes), ret_view)
                     : corrupt(&entry->version, "checkpoint.pb has another size than metadata.json says");

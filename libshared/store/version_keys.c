@@ -172,6 +172,16 @@ void mr_key_audits(const char *model_id, char ret_prefix[MR_VERSION_KEY_SIZE])
     (void)snprintf(ret_prefix, MR_VERSION_KEY_SIZE, "%s/audit/", model_id);
 }
 
+void mr_key_spools(const char *model_id, char ret_prefix[MR_VERSION_KEY_SIZE])
+{
+    (void)snprintf(ret_prefix, MR_VERSION_KEY_SIZE, "%s/spool/", model_id);
+}
+
+void mr_key_pins(const char *model_id, char ret_prefix[MR_VERSION_KEY_SIZE])
+{
+    (void)snprintf(ret_prefix, MR_VERSION_KEY_SIZE, "%s/pins/", model_id);
+}
+
 void mr_key_audit(const struct mr_audit *audit, char ret_key[MR_VERSION_KEY_SIZE])
 {
     char commit[MR_SHA256_TEXT_SIZE], day[32] = "1970/01/01T00:00:00";

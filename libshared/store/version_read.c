@@ -206,16 +206,54 @@ struct mr_error mr_version_find(struct mr_store *store, const char *model_id, st
     }
 }
 
+static struct mr_error exists(struct mr_store *store, const struct mr_version *version, const char *file,
+                              bool *ret_exists)
+{
+    char key[MR_VERSION_KEY_SIZE];
+    mr_key_version(version->model_id, version->version_id, file, key);
+    const struct mr_store_result got = mr_store_head(store, key);
+    *ret_exists = got.outcome == MR_STORE_DONE;
+    return got.outcome == MR_STORE_MISSING ? mr_ok() : mr_version_error(&got);
+}
+
+/* Rule C11: GC says that it collects a payload before it removes it. */
+static struct mr_error without_payload(struct mr_store *store, const struct mr_version *version)
+{
+    bool collected = false;
+    MR_TRY(exists(store, version, "collected.json", &collected));
+    return collected ? mr_error_make(MR_ERROR_REJECT, "version_gone", 0,
+                                     "the payload of version %s of model \"%s\" was collected", version->version_id,
+                                     version->model_id)
+                     : mr_error_make(MR_ERROR_REJECT, "corrupt", 0,
+                                     "model \"%s\": checkpoint.pb of %s is missing, and was not collected",
+                                     version->model_id, version->version_id);
+}
+
 struct mr_error mr_version_payload(struct mr_store *store, const struct mr_version *version, struct mr_buffer *ret_body)
 {
     char key[MR_VERSION_KEY_SIZE];
     struct mr_sha256 hash;
     mr_key_version(version->model_id, version->version_id, "checkpoint.pb", key);
-    MR_TRY(mr_version_read_object(store, key, ret_body, &hash));
+    const struct mr_error error = mr_version_read_object(store, key, ret_body, &hash);
+    if (mr_failed(error)) {
+        return strcmp(error.code, "not_found") == 0 ? without_payload(store, version) : error;
+    }
     if (!mr_sha256_equal(&hash, &version->content_hash)) {
         return mr_error_make(MR_ERROR_REJECT, "corrupt", 0, "%s: its SHA-256 is not the content hash", key);
     }
     return mr_ok();
+}
+
+/* Between the reading of head and of its payload, others may have committed and collected. */
+static struct mr_error head_gone(struct mr_store *store, const struct mr_version_entry *entry, struct mr_error gone)
+{
+    bool some = false;
+    struct mr_head head;
+    MR_TRY(mr_head_read(store, entry->version.model_id, &some, &head, NULL));
+    return some && mr_sha256_equal(&head.record_hash, &entry->record_hash)
+               ? gone
+               : mr_error_make(MR_ERROR_TRANSIENT, "head_moved", 0, "%s was head, and was collected meanwhile",
+                               entry->version.version_id);
 }
 
 struct mr_error mr_version_load(struct mr_store *store, const char *model_id, struct mr_version_choice choice,
@@ -229,6 +267,9 @@ struct mr_error mr_version_load(struct mr_store *store, const char *model_id, st
         error = mr_buffer_append(ret_checkpoint, body.data, body.size);
     }
     mr_buffer_deinit(&body);
+    if (choice.kind == MR_VERSION_HEAD && strcmp(error.code, "version_gone") == 0) {
+        error = head_gone(store, &entry, error);
+    }
     MR_TRY(error);
     *ret_entry = entry;
     return mr_ok();
@@ -283,16 +324,6 @@ void mr_version_list_deinit(struct mr_version_list *list)
     *list = (struct mr_version_list){0};
 }
 
-static struct mr_error exists(struct mr_store *store, const struct mr_version *version, const char *file,
-                              bool *ret_exists)
-{
-    char key[MR_VERSION_KEY_SIZE];
-    mr_key_version(version->model_id, version->version_id, file, key);
-    const struct mr_store_result got = mr_store_head(store, key);
-    *ret_exists = got.outcome == MR_STORE_DONE;
-    return got.outcome == MR_STORE_MISSING ? mr_ok() : mr_version_error(&got);
-}
-
 struct mr_error mr_versions_inspect(struct mr_store *store, const char *model_id, struct mr_version_choice choice,
                                     struct mr_version_inspection *ret_inspection)
 {
@@ -308,7 +339,7 @@ struct mr_error mr_versions_inspect(struct mr_store *store, const char *model_id
     if (mr_failed(loaded) && loaded.kind != MR_ERROR_REJECT) {
         return loaded;
     }
-    found.has_payload = !mr_failed(loaded) || strcmp(loaded.code, "corrupt") == 0;
+    MR_TRY(exists(store, &found.entry.version, "checkpoint.pb", &found.has_payload));
     found.payload_good = !mr_failed(loaded);
     MR_TRY(mr_audit_count(store, &found.entry, &found.audit_count, &found.audit_bad));
     *ret_inspection = found;

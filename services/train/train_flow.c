@@ -265,6 +265,9 @@ static struct mr_verdict after_fold(struct train_effects *effects, struct train_
     if (!mr_failed(error)) {
         return settle(effects, model, item);
     }
+    if (strcmp(error.code, "head_moved") == 0) {
+        model->look_due = true;
+    }
     return failure(&error);
 }
 

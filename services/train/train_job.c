@@ -15,6 +15,16 @@ static struct mr_error see(struct mr_store *store, const char *model_id, struct 
 
 /* ---- Hydrating --------------------------------------------------------------------------------------------- */
 
+/* Head may have moved on, and what it was be collected, since it was read: then it is read again. */
+static struct mr_error head_gone(struct train_hydrate *hydrate, struct mr_error gone)
+{
+    struct train_seen now = {.some = false};
+    MR_TRY(see(hydrate->job.store, hydrate->model_id, &now));
+    return now.some && mr_sha256_equal(&now.head.record_hash, &hydrate->seen.head.record_hash)
+               ? gone
+               : mr_error_make(MR_ERROR_TRANSIENT, "head_moved", 0, "%.150s", gone.detail);
+}
+
 static struct mr_error load(struct train_hydrate *hydrate)
 {
     struct mr_buffer bytes = {0};
@@ -26,6 +36,9 @@ static struct mr_error load(struct train_hydrate *hydrate)
         error = mr_checkpoint_decode(mr_buffer_view(&bytes), &checkpoint);
     }
     mr_buffer_deinit(&bytes);
+    if (strcmp(error.code, "version_gone") == 0) {
+        return head_gone(hydrate, error);
+    }
     MR_TRY(error);
     error = train_fold_hydrate(&hydrate->fold, &checkpoint);
     mr_checkpoint_deinit(&checkpoint);
@@ -65,7 +78,8 @@ static struct mr_error fold_leased(struct train_folding *folding)
 static struct mr_error fold_record(struct train_folding *folding)
 {
     struct train_loaded loaded;
-    MR_TRY(train_record_load(&folding->record, folding->fold, &folding->chain, folding->job.store, &loaded));
+    MR_TRY(train_record_load(&folding->record, folding->fold, &folding->chain, folding->job.store,
+                             TRAIN_READING_DECIDES, &loaded));
     const struct mr_error error = train_record_apply(&folding->record, &loaded, folding->fold, &folding->outcome);
     train_loaded_deinit(&loaded);
     return error;

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "millrace/versions.h"
+#include "millrace/pins.h"
 
 /* ---- Reading --------------------------------------------------------------------------------------------- */
 
@@ -227,38 +227,76 @@ static struct mr_error load_source(struct mr_store *store, const char *model_id,
     return error;
 }
 
+static struct mr_error read_start(const struct train_record *record, struct mr_position *ret_start)
+{
+    const Millrace__Common__V1__Stamp *stamp = record->validated->stamp;
+    if (stamp == NULL || stamp->origin == NULL || stamp->origin->log_id.len != sizeof ret_start->log_id) {
+        return corrupt("it has no stamp");
+    }
+    *ret_start = (struct mr_position){.partition = stamp->origin->partition, .offset = stamp->origin->offset};
+    memcpy(ret_start->log_id, stamp->origin->log_id.data, sizeof ret_start->log_id);
+    return mr_ok();
+}
+
+/* *ret_held false: it was collected before the run began. */
+static struct mr_error hold_source(struct mr_store *store, const char *model_id, const struct train_record *record,
+                                   enum train_reading reading, bool *ret_held)
+{
+    const char *version_id = record->spec.restart_from.version_id;
+    struct mr_position start;
+    bool decided = false;
+    MR_TRY(read_start(record, &start));
+    if (reading == TRAIN_READING_DECIDES) {
+        return mr_restart_decide(store, model_id, version_id, &start, ret_held);
+    }
+    MR_TRY(mr_restart_read(store, model_id, version_id, &start, &decided, ret_held));
+    *ret_held = *ret_held || !decided;
+    return mr_ok();
+}
+
+/* What was held stays until head is past this start: then another train folded it, and this one will hear of it. */
+static struct mr_error overtaken(struct mr_error gone)
+{
+    return mr_error_make(MR_ERROR_TRANSIENT, "head_moved", 0, "head must be past this start: %.120s", gone.detail);
+}
+
+static struct mr_error load_held(const struct train_record *record, const char *model_id, struct mr_store *store,
+                                 enum train_reading reading, struct train_loaded *loaded)
+{
+    bool held = false;
+    MR_TRY(hold_source(store, model_id, record, reading, &held));
+    if (!held) {
+        snprintf(loaded->refusal, sizeof loaded->refusal, "restart_from: the payload of version %s was collected",
+                 record->spec.restart_from.version_id);
+        return mr_ok();
+    }
+    const struct mr_error error = load_source(store, model_id, &record->spec, &loaded->earlier);
+    loaded->has_earlier = !mr_failed(error);
+    const bool gone = strcmp(error.code, "version_gone") == 0;
+    return gone && reading == TRAIN_READING_DECIDES ? overtaken(error) : error;
+}
+
 static struct mr_error load_earlier(const struct train_record *record, const struct train_fold *fold,
-                                    const struct train_chain *chain, struct mr_store *store,
+                                    const struct train_chain *chain, struct mr_store *store, enum train_reading reading,
                                     struct train_loaded *loaded)
 {
     bool found = false;
-    struct mr_error error = mr_ok();
     if (chain->some) {
-        error = find_source(store, fold->model_id, chain, &record->spec, &found);
+        MR_TRY(find_source(store, fold->model_id, chain, &record->spec, &found));
     }
-    if (!mr_failed(error) && found) {
-        error = load_source(store, fold->model_id, &record->spec, &loaded->earlier);
-        loaded->has_earlier = !mr_failed(error);
+    if (found) {
+        return load_held(record, fold->model_id, store, reading, loaded);
     }
-    const bool collected = found && error.kind == MR_ERROR_REJECT && strcmp(error.code, "not_found") == 0;
-    if (mr_failed(error) && !collected) {
-        return error; /* a version that the chain holds and that cannot be read is damage, not a refusal */
-    }
-    if (collected) {
-        snprintf(loaded->refusal, sizeof loaded->refusal, "restart_from: the payload of version %s was collected",
-                 record->spec.restart_from.version_id);
-    } else if (!found) {
-        snprintf(loaded->refusal, sizeof loaded->refusal,
-                 "restart_from: version %s with that content hash is not in the model's chain",
-                 record->spec.restart_from.version_id);
-    }
+    snprintf(loaded->refusal, sizeof loaded->refusal,
+             "restart_from: version %s with that content hash is not in the model's chain",
+             record->spec.restart_from.version_id);
     return mr_ok();
 }
 
 /* ---- One record --------------------------------------------------------------------------------------------- */
 
 struct mr_error train_record_load(const struct train_record *record, const struct train_fold *fold,
-                                  const struct train_chain *chain, struct mr_store *store,
+                                  const struct train_chain *chain, struct mr_store *store, enum train_reading reading,
                                   struct train_loaded *ret_loaded)
 {
     struct train_loaded loaded = {.has_earlier = false};
@@ -267,7 +305,7 @@ struct mr_error train_record_load(const struct train_record *record, const struc
         if (record->kind == TRAIN_EVENT_BATCH) {
             error = load_batch(record, fold, store, &loaded.packed);
         } else if (record->spec.restarts) {
-            error = load_earlier(record, fold, chain, store, &loaded);
+            error = load_earlier(record, fold, chain, store, reading, &loaded);
         }
     }
     if (mr_failed(error)) {
@@ -309,7 +347,7 @@ struct mr_error train_fold_validated(struct train_fold *fold, const struct train
     struct train_record record;
     struct train_loaded loaded;
     MR_TRY(train_record_read(validated, &record));
-    struct mr_error error = train_record_load(&record, fold, chain, store, &loaded);
+    struct mr_error error = train_record_load(&record, fold, chain, store, TRAIN_READING_REPLAYS, &loaded);
     if (!mr_failed(error)) {
         error = train_record_apply(&record, &loaded, fold, ret_outcome);
         train_loaded_deinit(&loaded);

@@ -34,17 +34,22 @@ struct train_loaded {
 };
 void train_loaded_deinit(struct train_loaded *loaded);
 
+/* Whether a run may begin from the version that it names is decided when its start is folded first, in the store
+ * (pins.h); a replay only reads that. */
+enum train_reading { TRAIN_READING_DECIDES = 1, TRAIN_READING_REPLAYS };
+
 /* Reads what the fold will look at when it folds this record. The chain is that of the fold's committed checkpoints: a
  * version to restart from must stand in it (rule C9), and be what the spec names. TRANSIENT "unavailable": the store
- * could not tell; FATAL "denied"; REJECT "payload_missing" or "corrupt_record": the model's log is damaged. */
+ * could not tell, "head_moved": head is past this record by now; FATAL "denied"; REJECT "payload_missing" or
+ * "corrupt_record": the model's log is damaged; REJECT "version_gone": GC has collected what a replay needs. */
 MR_MUST_USE struct mr_error train_record_load(const struct train_record *record, const struct train_fold *fold,
                                               const struct train_chain *chain, struct mr_store *store,
-                                              struct train_loaded *ret_loaded);
+                                              enum train_reading reading, struct train_loaded *ret_loaded);
 /* Folds it in. */
 MR_MUST_USE struct mr_error train_record_apply(const struct train_record *record, const struct train_loaded *loaded,
                                                struct train_fold *fold, struct train_outcome *ret_outcome);
 
-/* Both, and the reading before them: one value of batches.validated into the fold. */
+/* Both, and the reading before them: one value of batches.validated into the fold, as a replay does it. */
 MR_MUST_USE struct mr_error train_fold_validated(struct train_fold *fold, const struct train_chain *chain,
                                                  struct mr_store *store, struct mr_bytes validated,
                                                  struct train_outcome *ret_outcome);

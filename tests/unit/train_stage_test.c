@@ -377,6 +377,85 @@ START_TEST(a_restart_from_what_is_not_in_the_chain_is_refused)
 }
 END_TEST
 
+static char *copy_head(struct world *world)
+{
+    const struct mr_bytes bytes = memory_store_peek(world->store, "m/head.json");
+    char *text = strndup((const char *)bytes.data, bytes.size);
+    ck_assert_ptr_nonnull(text);
+    return text;
+}
+
+static void collect(struct world *world, const struct mr_head *version)
+{
+    char key[MR_VERSION_KEY_SIZE];
+    mr_key_version("m", version->version_id, "collected.json", key);
+    memory_store_set(world->store, key, "{}");
+    mr_key_version("m", version->version_id, "checkpoint.pb", key);
+    memory_store_set(world->store, key, NULL);
+}
+
+/* Rule C9: refused once, it is refused whenever the start is folded again. */
+START_TEST(a_restart_from_what_was_collected_is_refused)
+{
+    struct world *world = world_new(1);
+    start(world, "r1", every(1, ""));
+    batches(world, "r1", 1);
+    world_settle(world);
+    const struct mr_head source = world_head(world, "m");
+    batches(world, "r1", 1);
+    world_validated(world, "m", submitted_stop("r1", "m"));
+    world_settle(world);
+    collect(world, &source);
+    start(world, "r2", every(1, restart_from(source.version_id, &source.content_hash)));
+    batches(world, "r2", 1);
+    world_settle(world);
+    ck_assert(world_count(world, "RunRefused") == 1);
+    world_crash(world, WORLD_TRAIN);
+    batches(world, "r2", 1);
+    world_settle(world);
+    ck_assert(world_count(world, "RunRefused") == 2);
+    ck_assert_uint_eq(world_head(world, "m").counter, 1);
+    world_free(world);
+}
+END_TEST
+
+/* It slept while another train folded the start, committed, and GC took what the run began from. */
+START_TEST(a_train_that_slept_through_its_start_goes_on_from_head)
+{
+    struct world *world = world_new(1);
+    start(world, "r1", every(1, ""));
+    batches(world, "r1", 1);
+    world_settle(world);
+    const struct mr_head source = world_head(world, "m");
+    batches(world, "r1", 1);
+    world_validated(world, "m", submitted_stop("r1", "m"));
+    world_settle(world);
+    char *before = copy_head(world);
+    start(world, "r2", every(1, restart_from(source.version_id, &source.content_hash)));
+    batches(world, "r2", 1);
+    world_settle(world);
+    ck_assert_uint_eq(world_head(world, "m").counter, 2);
+    char *after = copy_head(world);
+    world_crash(world, WORLD_TRAIN);
+    memory_store_set(world->store, "m/head.json", before);
+    collect(world, &source);
+    world_start(world, WORLD_TRAIN);
+    batches(world, "r2", 1);
+    for (unsigned i = 0; i < 500; i++) {
+        world_turn(world);
+    }
+    memory_store_set(world->store, "m/head.json", after);
+    batches(world, "r2", 1);
+    world_settle(world);
+    ck_assert_uint_eq(world_head(world, "m").counter, 4);
+    ck_assert(world_count(world, "RunRefused") == 0);
+    ck_assert_msg(world_count(world, "RestartedFrom") >= 1, "%g", world_count(world, "RestartedFrom"));
+    free(before);
+    free(after);
+    world_free(world);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
     tcase_add_test(tcase, one_step_for_every_record);
@@ -391,6 +470,8 @@ static void add(TCase *tcase)
     tcase_add_test(tcase, a_head_behind_the_end_of_the_log_is_refused);
     tcase_add_test(tcase, a_run_restarts_from_a_version_and_extends_the_chain);
     tcase_add_test(tcase, a_restart_from_what_is_not_in_the_chain_is_refused);
+    tcase_add_test(tcase, a_restart_from_what_was_collected_is_refused);
+    tcase_add_test(tcase, a_train_that_slept_through_its_start_goes_on_from_head);
 }
 
 int main(void)

@@ -8,6 +8,7 @@
  *   <model>/versions/<version id>/collected.json          the payload was removed by GC
  *   <model>/audit/YYYY/MM/DDTHH:MM:SS.ffffffZ_<commit8>.json   attempts
  *   <model>/spool/<sha256>.pb                             from train to persist
+ *   <model>/pins/..., <model>/restarts/...                what GC leaves alone: pins.h
  *
  * Canonical JSON, for whatever is hashed or compared: one object in UTF-8; keys in ascending byte order; no white
  * space, no line end; every key of the kind is there, what does not apply is null; whole numbers are plain decimals
@@ -119,6 +120,8 @@ void mr_key_spool(const char *model_id, const struct mr_sha256 *content_hash, ch
 void mr_key_payload(const char *model_id, const struct mr_sha256 *content_hash, char ret_key[MR_VERSION_KEY_SIZE]);
 void mr_key_audit(const struct mr_audit *audit, char ret_key[MR_VERSION_KEY_SIZE]);
 void mr_key_audits(const char *model_id, char ret_prefix[MR_VERSION_KEY_SIZE]); /* <model>/audit/ */
+void mr_key_spools(const char *model_id, char ret_prefix[MR_VERSION_KEY_SIZE]); /* <model>/spool/ */
+void mr_key_pins(const char *model_id, char ret_prefix[MR_VERSION_KEY_SIZE]);   /* <model>/pins/ */
 
 /* ---- JSON ---------------------------------------------------------------------------------------------- */
 
@@ -136,8 +139,9 @@ void mr_text_clean(const char *text, char *ret_text, size_t size);
 
 /* ---- Reading ------------------------------------------------------------------------------------------- *
  *
- * Errors of reading: REJECT "not_found" (no such model or version), REJECT "corrupt" (what is there is wrong),
- * FATAL "denied", TRANSIENT "unavailable" (could not tell). A record is checked against the hash that names it.
+ * Errors of reading: REJECT "not_found" (no such model or version), REJECT "corrupt" (what is there is wrong, or is
+ * missing), FATAL "denied", TRANSIENT "unavailable" (could not tell). A record is checked against the hash that names
+ * it.
  */
 
 /* *ret_some false: the store says that there is no head. ret_etag may be NULL. */
@@ -180,10 +184,11 @@ MR_MUST_USE bool mr_version_choice_parse(const char *text, struct mr_version_cho
 MR_MUST_USE struct mr_error mr_version_find(struct mr_store *store, const char *model_id,
                                             struct mr_version_choice choice, struct mr_version_entry *ret_entry);
 /* Appends the bytes of checkpoint.pb of a version whose metadata was read; their SHA-256 is its content hash.
- * "not_found" when there is none. */
+ * REJECT "version_gone": GC collected it. */
 MR_MUST_USE struct mr_error mr_version_payload(struct mr_store *store, const struct mr_version *version,
                                                struct mr_buffer *ret_body);
-/* Appends its checkpoint's bytes, whose SHA-256 is the content hash. A payload that GC collected is "not_found". */
+/* Appends its checkpoint's bytes, whose SHA-256 is the content hash. REJECT "version_gone": GC collected the payload.
+ * TRANSIENT "head_moved": head was asked for, and moved on so far meanwhile that the version is gone: ask again. */
 MR_MUST_USE struct mr_error mr_version_load(struct mr_store *store, const char *model_id,
                                             struct mr_version_choice choice, struct mr_buffer *ret_checkpoint,
                                             struct mr_version_entry *ret_entry);
@@ -201,7 +206,8 @@ void mr_version_list_deinit(struct mr_version_list *list);
 struct mr_version_inspection {
     struct mr_version_entry entry;
     bool is_head;
-    bool has_payload, collected;
+    bool has_payload;
+    bool collected;    /* by GC, or about to be: the payload may be there still */
     bool payload_good; /* read and hashed: it is the content hash */
     uint64_t audit_count;
     uint64_t audit_bad; /* entries that seem to name it, but are not what was written */
