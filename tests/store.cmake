@@ -18,7 +18,7 @@ mr_add_test(s3_settings LABEL unit SOURCES unit/s3_settings_test.c LIBS mr_store
 mr_add_test(s3_faults LABEL integration SOURCES integration/s3_faults_test.c support/fault_server.c LIBS mr_store)
 # On Ceph's RADOS Gateway, from Debian: each test starts its own.
 mr_add_test(s3_store LABEL s3 SOURCES s3/s3_store_test.c support/store_conformance.c support/store_races.c
-  support/fault_server.c LIBS mr_store
+  support/fault_server.c support/rgw_environment.c LIBS mr_store
   TIMEOUT 600 UNDER ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh)
 # libFuzzer comes with clang; run it by hand or from a scheduled job: tests/s3_parsers_fuzz <corpus>.
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang")

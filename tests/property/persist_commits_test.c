@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CHECKPOINTS = 5, WRITERS = 3, SEEDS = 150, TURNS_MAX = 20000 };
+enum { CHECKPOINTS = 5, WRITERS = 3, SEEDS = 150, TURNS_MAX = 20000, ALL_TURNS = 300 };
 
 static const char model[] = "model-a";
 
@@ -363,8 +363,93 @@ START_TEST(metadata_of_another_build_is_adopted)
 }
 END_TEST
 
+/* As many turns of one writer; false: it was through before. */
+static bool take_turns(struct world *world, struct writer *writer, uint32_t turns)
+{
+    for (uint32_t i = 0; i < turns; i++) {
+        if (writer->next >= CHECKPOINTS) {
+            return false;
+        }
+        turn(world, writer);
+    }
+    return true;
+}
+
+/* One is asleep after each of its steps in turn, while the other, with the same checkpoints, commits all of them: it
+ * wakes up to find that everything it was about is committed. */
+START_TEST(asleep_while_all_is_committed)
+{
+    struct mr_buffer quiet = {0};
+    quiet_head(&quiet);
+    bool slept = true;
+    uint32_t turns = 0;
+    for (; slept; turns++) {
+        struct world world;
+        world_open(&world, 1, 2);
+        slept = take_turns(&world, &world.writers[0], turns);
+        (void)take_turns(&world, &world.writers[1], ALL_TURNS);
+        world.now_ms += 3600000;
+        run(&world);
+        expect_good(&world, turns);
+        ck_assert(mr_bytes_equal(memory_store_peek(world.store, "model-a/head.json"), mr_buffer_view(&quiet)));
+        ck_assert_uint_eq(world.abandoned, 0);
+        world_close(&world);
+    }
+    ck_assert_uint_gt(turns, 10 * CHECKPOINTS);
+    mr_buffer_deinit(&quiet);
+}
+END_TEST
+
+/* The same, but the other has other content: the sleeper's first that is not in the chain is a conflict, and what it
+ * has put by then harms nobody. */
+START_TEST(asleep_while_others_win)
+{
+    bool slept = true;
+    for (uint32_t turns = 0; slept; turns++) {
+        struct world world;
+        world_open(&world, 1, 2);
+        make_chain(&world, 1);
+        world.writers[1].checkpoints = world.chains[1];
+        slept = take_turns(&world, &world.writers[0], turns);
+        const bool first = world.emitted[0][0] ||
+                           memory_store_peek(world.store, "model-a/head.json").size > 0; /* the sleeper's is genesis */
+        (void)take_turns(&world, &world.writers[1], ALL_TURNS);
+        world.now_ms += 3600000;
+        run(&world);
+        memory_store_set_faults(world.store, (struct memory_store_faults){0});
+        ck_assert_int_eq(mr_versions_verify(world.store, model).verdict, MR_VERIFY_GOOD);
+        ck_assert(world.emitted[first ? 0 : 1][0] && !world.emitted[first ? 1 : 0][0]);
+        ck_assert_uint_eq(world.abandoned, CHECKPOINTS);
+        world_close(&world);
+    }
+}
+END_TEST
+
+/* A crash after each step in turn: the next process completes the chain. */
+START_TEST(crash_after_every_step)
+{
+    struct mr_buffer quiet = {0};
+    quiet_head(&quiet);
+    bool crashed = true;
+    for (uint32_t turns = 0; crashed; turns++) {
+        struct world world;
+        world_open(&world, 1, 1);
+        crashed = take_turns(&world, &world.writers[0], turns);
+        crash(&world, &world.writers[0]);
+        run(&world);
+        expect_good(&world, turns);
+        ck_assert(mr_bytes_equal(memory_store_peek(world.store, "model-a/head.json"), mr_buffer_view(&quiet)));
+        world_close(&world);
+    }
+    mr_buffer_deinit(&quiet);
+}
+END_TEST
+
 static void add(TCase *tcase)
 {
+    tcase_add_test(tcase, asleep_while_all_is_committed);
+    tcase_add_test(tcase, asleep_while_others_win);
+    tcase_add_test(tcase, crash_after_every_step);
     tcase_add_test(tcase, quiet_run);
     tcase_add_test(tcase, metadata_of_another_build_is_adopted);
     tcase_add_test(tcase, replicas_with_faults_and_crashes);

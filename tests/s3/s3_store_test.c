@@ -4,25 +4,14 @@
  */
 #include "check_main.h"
 #include "fault_server.h"
-#include "millrace/hash.h"
-#include "s3_environment.h"
+#include "rgw_environment.h"
 #include "store_conformance.h"
 #include "store_races.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static char uri[160];
-
-/* A prefix that nobody has used. */
-static void choose_uri(void)
-{
-    uint8_t bytes[8];
-    char text[2 * sizeof bytes + 1];
-    ck_assert(!mr_failed(mr_random(bytes, sizeof bytes)));
-    mr_hex(mr_bytes_of(bytes, sizeof bytes), text);
-    (void)snprintf(uri, sizeof uri, "s3://millrace/tests/%s", text);
-}
+static char uri[RGW_URI_SIZE];
 
 static struct mr_store *open_uri(const char *which)
 {
@@ -32,23 +21,9 @@ static struct mr_store *open_uri(const char *which)
     return store;
 }
 
-/* As with_rgw.sh gives it. */
-static void find_server(void)
-{
-    static char endpoint[64], credentials[256];
-    if (endpoint[0] == '\0') {
-        (void)snprintf(endpoint, sizeof endpoint, "%s", getenv("MILLRACE_S3_ENDPOINT"));
-        (void)snprintf(credentials, sizeof credentials, "%s", getenv("AWS_SHARED_CREDENTIALS_FILE"));
-    }
-    s3_environment_clear();
-    ck_assert_int_eq(setenv("MILLRACE_S3_ENDPOINT", endpoint, 1), 0);
-    ck_assert_int_eq(setenv("AWS_SHARED_CREDENTIALS_FILE", credentials, 1), 0);
-}
-
 static void setup(void)
 {
-    find_server();
-    choose_uri();
+    rgw_environment(uri);
     ck_assert_int_eq(setenv("MILLRACE_S3_MULTIPART_BYTES", "6000000", 1), 0);
     conformance_store = open_uri(uri);
 }
@@ -60,9 +35,7 @@ static void teardown(void)
 
 static void setup_race(void)
 {
-    find_server();
-    choose_uri();
-    (void)snprintf(races_uri, sizeof races_uri, "%s", uri);
+    rgw_environment(races_uri);
 }
 
 /* Opens the same store after a variable was set, and says what a read and a write of it come to. */
@@ -116,21 +89,10 @@ START_TEST(endpoint_that_is_down)
 }
 END_TEST
 
-static void read_line(const char *name, char *ret_text, int size)
-{
-    char path[256];
-    (void)snprintf(path, sizeof path, "%s/%s", getenv("MILLRACE_TEST_RGW"), name);
-    FILE *file = fopen(path, "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_ptr_nonnull(fgets(ret_text, size, file));
-    ret_text[strcspn(ret_text, "\n")] = '\0';
-    (void)fclose(file);
-}
-
 START_TEST(tls)
 {
     char endpoint[64], authority[256];
-    read_line("endpoint-tls", endpoint, sizeof endpoint);
+    rgw_line("endpoint-tls", endpoint, sizeof endpoint);
     ck_assert_int_eq(setenv("MILLRACE_S3_ENDPOINT", endpoint, 1), 0);
     ck_assert_int_eq(setenv("MILLRACE_S3_ATTEMPTS", "1", 1), 0);
     expect_outcome(uri, MR_STORE_UNAVAILABLE, "is not trusted: set MILLRACE_S3_CA_FILE");
@@ -147,7 +109,7 @@ END_TEST
 START_TEST(virtual_style)
 {
     char endpoint[64], local[64];
-    read_line("endpoint", endpoint, sizeof endpoint);
+    rgw_line("endpoint", endpoint, sizeof endpoint);
     (void)snprintf(local, sizeof local, "http://localhost%s", strrchr(endpoint, ':'));
     ck_assert_int_eq(setenv("MILLRACE_S3_ENDPOINT", local, 1), 0);
     ck_assert_int_eq(setenv("MILLRACE_S3_STYLE", "virtual", 1), 0);
@@ -188,7 +150,7 @@ START_TEST(writes_whose_replies_are_lost)
 {
     static const struct fault_step drop[] = {{FAULT_FORWARD_DROP, NULL}};
     char endpoint[64];
-    read_line("endpoint", endpoint, sizeof endpoint);
+    rgw_line("endpoint", endpoint, sizeof endpoint);
     struct fault_server *proxy = fault_server_start(drop, 1, (uint16_t)strtoul(strrchr(endpoint, ':') + 1, NULL, 10));
     (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", fault_server_port(proxy));
     ck_assert_int_eq(setenv("MILLRACE_S3_ENDPOINT", endpoint, 1), 0);
@@ -209,6 +171,8 @@ END_TEST
 static void add_races(TCase *tcase)
 {
     tcase_add_unchecked_fixture(tcase, setup_race, NULL);
+    races_sizes(8, 40);
+    tcase_set_timeout(tcase, races_timeout_s());
     store_races_add(tcase);
 }
 
@@ -227,6 +191,6 @@ static void add(TCase *tcase)
 
 int main(void)
 {
-    const int failed = check_main("s3_store", add);
+    const int failed = getenv("MILLRACE_TEST_RACES_ONLY") != NULL ? EXIT_SUCCESS : check_main("s3_store", add);
     return check_main("s3_races", add_races) == EXIT_SUCCESS ? failed : EXIT_FAILURE;
 }

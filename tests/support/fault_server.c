@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* memmem, strcasestr */
+#define _GNU_SOURCE /* memmem, strcasestr, POLLRDHUP */
 #include "fault_server.h"
 
 #include <arpa/inet.h>
@@ -27,8 +27,10 @@ struct fault_server {
     uint16_t port, upstream;
     int listener, stop[2];
     pthread_t thread;
+    const char *only_method, *only_path_part; /* NULL: all */
     pthread_mutex_t lock;
-    size_t count;
+    pthread_cond_t stalled;
+    size_t count, stepped, stalls;
     struct noted *requests;
     struct connection connections[FAULT_REQUESTS_MAX]; /* a client keeps some open */
     size_t connection_count;
@@ -84,15 +86,29 @@ static bool read_head(const struct fault_server *server, int from, struct mr_buf
     }
 }
 
+/* The caller holds the lock. */
+static const struct fault_step *step_of(struct fault_server *server, const char *head)
+{
+    static const struct fault_step forward = {FAULT_FORWARD, NULL};
+    if (server->only_method != NULL) {
+        const char *path_end = strstr(head, " HTTP/"), *part = strstr(head, server->only_path_part);
+        if (strncmp(head, server->only_method, strlen(server->only_method)) != 0 || part == NULL || part > path_end) {
+            return &forward;
+        }
+    }
+    const size_t at = server->stepped++;
+    return &server->steps[at < server->step_count ? at : server->step_count - 1];
+}
+
 static struct noted *note(struct fault_server *server, const struct mr_buffer *message, size_t head_size,
                           const struct fault_step **ret_step)
 {
     MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
     MR_ASSERT(server->count < FAULT_REQUESTS_MAX && head_size <= FAULT_HEAD_SIZE);
-    *ret_step = &server->steps[server->count < server->step_count ? server->count : server->step_count - 1];
     struct noted *noted = &server->requests[server->count++];
     memcpy(noted->head, message->data, head_size - 2);
     noted->head[head_size - 2] = '\0';
+    *ret_step = step_of(server, noted->head);
     MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
     return noted;
 }
@@ -115,6 +131,13 @@ static bool read_body(struct fault_server *server, int from, struct mr_buffer *m
     return good;
 }
 
+static bool ends_with_last_chunk(const struct mr_buffer *reply)
+{
+    static const char end[] = "\r\n0\r\n\r\n";
+    const size_t size = sizeof end - 1;
+    return reply->size >= size && memcmp(reply->data + reply->size - size, end, size) == 0;
+}
+
 /* The whole reply of the real server; empty when there is none. */
 static void ask_upstream(const struct fault_server *server, const struct mr_buffer *request, bool has_body,
                          struct mr_buffer *ret_reply)
@@ -131,46 +154,99 @@ static void ask_upstream(const struct fault_server *server, const struct mr_buff
         if (head_size > 0) {
             char head[FAULT_HEAD_SIZE] = "";
             memcpy(head, ret_reply->data, head_size < sizeof head ? head_size : sizeof head - 1);
+            const bool chunked = has_body && strcasestr(head, "\r\ntransfer-encoding: chunked") != NULL;
             const size_t length = has_body ? length_of(head) : 0;
-            while (ret_reply->size < head_size + length && receive(server, to, ret_reply)) {
+            while ((chunked ? !ends_with_last_chunk(ret_reply) : ret_reply->size < head_size + length) &&
+                   receive(server, to, ret_reply)) {
             }
         }
     }
     (void)close(to);
 }
 
+static void tell_stall(struct fault_server *server)
+{
+    MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
+    server->stalls++;
+    MR_ASSERT(pthread_cond_broadcast(&server->stalled) == 0);
+    MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
+}
+
+/* False: the test is over first. */
+static bool await_giving_up(struct fault_server *server, int client)
+{
+    struct pollfd waits[] = {{.fd = client, .events = POLLRDHUP}, {.fd = server->stop[0], .events = POLLIN}};
+    tell_stall(server);
+    MR_ASSERT(poll(waits, 2, -1) > 0);
+    return waits[1].revents == 0;
+}
+
+/* Between client and real server; false: the connection is over. */
+static bool hand_on(struct fault_server *server, int client, enum fault_kind kind, const struct mr_buffer *message,
+                    bool has_body)
+{
+    struct mr_buffer reply = {0};
+    if (kind == FAULT_FORWARD_LATE && !await_giving_up(server, client)) {
+        return false;
+    }
+    if (kind == FAULT_FORWARD_TWICE) {
+        ask_upstream(server, message, has_body, &reply);
+        reply.size = 0;
+    }
+    ask_upstream(server, message, has_body, &reply);
+    const bool done = reply.size > 9 && reply.data[9] == '2';
+    const bool whole =
+        kind == FAULT_FORWARD || kind == FAULT_FORWARD_TWICE || (kind == FAULT_FORWARD_DROP_DONE && !done);
+    if (whole) {
+        send_all(client, reply.data, reply.size);
+    } else if (kind == FAULT_FORWARD_CUT) {
+        send_all(client, reply.data, reply.size / 2);
+    } else if (kind == FAULT_FORWARD_STALL) {
+        tell_stall(server);
+        (void)readable(server, server->stop[0]);
+    }
+    const bool stays = whole && reply.size > 0;
+    mr_buffer_deinit(&reply);
+    return stays;
+}
+
+static bool answer(struct fault_server *server, int client, const struct fault_step *step,
+                   const struct mr_buffer *message, bool has_body)
+{
+    switch (step->kind) {
+    case FAULT_REPLY:
+    case FAULT_LAST_REPLY: send_all(client, step->text, strlen(step->text)); return step->kind == FAULT_REPLY;
+    case FAULT_STALL:
+        tell_stall(server);
+        (void)readable(server, server->stop[0]);
+        return false;
+    case FAULT_FORWARD:
+    case FAULT_FORWARD_DROP:
+    case FAULT_FORWARD_DROP_DONE:
+    case FAULT_FORWARD_CUT:
+    case FAULT_FORWARD_TWICE:
+    case FAULT_FORWARD_STALL:
+    case FAULT_FORWARD_LATE: return hand_on(server, client, step->kind, message, has_body);
+    case FAULT_DROP:
+    case FAULT_DROP_BODY: return false;
+    }
+    mr_unreachable(__func__);
+}
+
 /* One request; false: the connection is over. */
 static bool serve_one(struct fault_server *server, int client)
 {
-    struct mr_buffer message = {0}, reply = {0};
+    struct mr_buffer message = {0};
     size_t head_size = 0;
     bool stays = false;
     if (read_head(server, client, &message, &head_size)) {
         const struct fault_step *step;
         struct noted *noted = note(server, &message, head_size, &step);
         if (step->kind != FAULT_DROP_BODY && read_body(server, client, &message, head_size, noted)) {
-            switch (step->kind) {
-            case FAULT_REPLY:
-            case FAULT_LAST_REPLY:
-                send_all(client, step->text, strlen(step->text));
-                stays = step->kind == FAULT_REPLY;
-                break;
-            case FAULT_STALL: (void)readable(server, server->stop[0]); break;
-            case FAULT_FORWARD:
-            case FAULT_FORWARD_DROP:
-                ask_upstream(server, &message, strncmp(noted->head, "HEAD", 4) != 0, &reply);
-                stays = step->kind == FAULT_FORWARD && reply.size > 0;
-                if (stays) {
-                    send_all(client, reply.data, reply.size);
-                }
-                break;
-            case FAULT_DROP:
-            case FAULT_DROP_BODY: break;
-            }
+            stays = answer(server, client, step, &message, strncmp(noted->head, "HEAD", 4) != 0);
         }
     }
     mr_buffer_deinit(&message);
-    mr_buffer_deinit(&reply);
     return stays;
 }
 
@@ -219,6 +295,7 @@ struct fault_server *fault_server_start(const struct fault_step *steps, size_t c
     MR_ASSERT(pipe(server->stop) == 0);
     server->port = ntohs(address.sin_port);
     MR_ASSERT(pthread_mutex_init(&server->lock, NULL) == 0);
+    MR_ASSERT(pthread_cond_init(&server->stalled, NULL) == 0);
     MR_ASSERT(pthread_create(&server->thread, NULL, serve, server) == 0);
     return server;
 }
@@ -232,6 +309,23 @@ void fault_server_stop(struct fault_server *server)
     (void)close(server->stop[1]);
     free(server->requests);
     free(server);
+}
+
+void fault_server_only(struct fault_server *server, const char *method, const char *path_part)
+{
+    MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
+    server->only_method = method;
+    server->only_path_part = path_part;
+    MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
+}
+
+void fault_server_await_stall(struct fault_server *server)
+{
+    MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
+    while (server->stalls == 0) {
+        MR_ASSERT(pthread_cond_wait(&server->stalled, &server->lock) == 0);
+    }
+    MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
 }
 
 uint16_t fault_server_port(const struct fault_server *server)

@@ -9,9 +9,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PROCESSES = 8, ROUNDS = 40, SWAPS = 25, TOKEN_SIZE = 16 };
+enum { WRITERS_MAX = 256, TOKEN_SIZE = 24 };
 
 char races_uri[160];
+uint32_t races_writers, races_rounds;
+
+static uint32_t from_environment(const char *name, uint32_t otherwise)
+{
+    const char *text = getenv(name);
+    return text == NULL ? otherwise : (uint32_t)strtoul(text, NULL, 10);
+}
+
+void races_sizes(uint32_t writers, uint32_t rounds)
+{
+    races_writers = from_environment("MILLRACE_TEST_WRITERS", writers);
+    races_rounds = from_environment("MILLRACE_TEST_ROUNDS", rounds);
+    MR_ASSERT(races_writers >= 2 && races_writers <= WRITERS_MAX && races_rounds > 0);
+}
 
 static struct mr_store *open_store(void)
 {
@@ -24,17 +38,28 @@ static struct mr_store *open_store(void)
     return store;
 }
 
-/* Anonymous memory that children share with the test. */
-static void *shared_memory(size_t size)
+double races_timeout_s(void)
+{
+    return 60 + (double)races_writers * races_rounds / 2;
+}
+
+void *races_shared_memory(size_t size)
 {
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(memory, MAP_FAILED);
     return memory;
 }
 
-static void wait_all(const pid_t *children)
+void races_run(int (*writer)(void *self, uint32_t me), void *self)
 {
-    for (int i = 0; i < PROCESSES; i++) {
+    pid_t children[WRITERS_MAX];
+    for (uint32_t i = 0; i < races_writers; i++) {
+        children[i] = fork();
+        if (children[i] == 0) {
+            _exit(writer(self, i));
+        }
+    }
+    for (uint32_t i = 0; i < races_writers; i++) {
         int status = 0;
         ck_assert_int_eq(waitpid(children[i], &status, 0), children[i]);
         ck_assert(WIFEXITED(status));
@@ -73,17 +98,19 @@ static bool applied(struct mr_store *store, const char *key, const char *text, c
     return false;
 }
 
-static int create_rounds(uint32_t me, uint32_t (*wins)[PROCESSES])
+/* `self`: by round and writer, whether it won. */
+static int create_rounds(void *self, uint32_t me)
 {
+    uint32_t *wins = self;
     struct mr_store *store = open_store();
     bool good = store != NULL;
-    for (int round = 0; good && round < ROUNDS; round++) {
+    for (uint32_t round = 0; good && round < races_rounds; round++) {
         char key[32], body[32];
-        (void)snprintf(key, sizeof key, "race/%d", round);
+        (void)snprintf(key, sizeof key, "race/%u", round);
         (void)snprintf(body, sizeof body, "writer %u.", me);
         const struct mr_store_result got =
             mr_store_put(store, key, mr_bytes_of_text(body), (struct mr_store_condition){.kind = MR_STORE_IF_ABSENT});
-        wins[round][me] = applied(store, key, body, &got, &good);
+        wins[(size_t)round * races_writers + me] = applied(store, key, body, &got, &good);
     }
     mr_store_close(store);
     return good ? 0 : 1;
@@ -91,26 +118,19 @@ static int create_rounds(uint32_t me, uint32_t (*wins)[PROCESSES])
 
 START_TEST(create_has_one_winner)
 {
-    uint32_t(*wins)[PROCESSES] = shared_memory(sizeof(uint32_t[ROUNDS][PROCESSES]));
-    pid_t children[PROCESSES];
-    for (uint32_t i = 0; i < PROCESSES; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            _exit(create_rounds(i, wins));
-        }
-    }
-    wait_all(children);
+    uint32_t *wins = races_shared_memory(sizeof *wins * races_rounds * races_writers);
+    races_run(create_rounds, wins);
     struct mr_store *store = open_store();
-    for (int round = 0; round < ROUNDS; round++) {
+    for (uint32_t round = 0; round < races_rounds; round++) {
         uint32_t winners = 0, winner = 0;
-        for (uint32_t i = 0; i < PROCESSES; i++) {
-            winners += wins[round][i];
-            winner = wins[round][i] != 0 ? i : winner;
+        for (uint32_t i = 0; i < races_writers; i++) {
+            winners += wins[(size_t)round * races_writers + i];
+            winner = wins[(size_t)round * races_writers + i] != 0 ? i : winner;
         }
         ck_assert_uint_eq(winners, 1);
         char key[32], body[32];
         struct mr_buffer got = {0};
-        (void)snprintf(key, sizeof key, "race/%d", round);
+        (void)snprintf(key, sizeof key, "race/%u", round);
         (void)snprintf(body, sizeof body, "writer %u.", winner);
         ck_assert_int_eq(mr_store_get(store, key, &got).outcome, MR_STORE_DONE);
         ck_assert(mr_bytes_equal(mr_buffer_view(&got), mr_bytes_of_text(body)));
@@ -120,7 +140,7 @@ START_TEST(create_has_one_winner)
 }
 END_TEST
 
-/* The object is the list of all swaps that were applied: each process appends SWAPS tokens, by compare-and-swap. */
+/* The object is the list of all swaps that were applied: each process appends its tokens, by compare-and-swap. */
 static bool append_once(struct mr_store *store, const char *token, bool *ret_good)
 {
     struct mr_buffer body = {0};
@@ -136,11 +156,17 @@ static bool append_once(struct mr_store *store, const char *token, bool *ret_goo
     return won;
 }
 
-static int swap_rounds(uint32_t me)
+static uint32_t swaps_each(void)
 {
+    return races_rounds * 5 / 8;
+}
+
+static int swap_rounds(void *self, uint32_t me)
+{
+    (void)self;
     struct mr_store *store = open_store();
     bool good = store != NULL;
-    for (uint32_t done = 0; good && done < SWAPS;) {
+    for (uint32_t done = 0; good && done < swaps_each();) {
         char token[TOKEN_SIZE];
         (void)snprintf(token, sizeof token, "<%u.%u>", me, done);
         done += append_once(store, token, &good);
@@ -160,26 +186,19 @@ static size_t occurrences(const char *text, const char *token)
 
 START_TEST(swaps_lose_nothing)
 {
-    pid_t children[PROCESSES];
     struct mr_store *store = open_store();
     struct mr_buffer body = {0};
     const struct mr_store_condition absent = {.kind = MR_STORE_IF_ABSENT};
     ck_assert_ptr_nonnull(store);
     ck_assert_int_eq(mr_store_put(store, "list", mr_bytes_of_text("0"), absent).outcome, MR_STORE_DONE);
     mr_store_close(store); /* no connection is shared with a child */
-    for (uint32_t i = 0; i < PROCESSES; i++) {
-        children[i] = fork();
-        if (children[i] == 0) {
-            _exit(swap_rounds(i));
-        }
-    }
-    wait_all(children);
+    races_run(swap_rounds, NULL);
     store = open_store();
     ck_assert_int_eq(mr_store_get(store, "list", &body).outcome, MR_STORE_DONE);
     ck_assert(!mr_failed(mr_buffer_append(&body, "", 1)));
-    for (uint32_t i = 0; i < PROCESSES * SWAPS; i++) {
+    for (uint32_t i = 0; i < races_writers * swaps_each(); i++) {
         char token[TOKEN_SIZE];
-        (void)snprintf(token, sizeof token, "<%u.%u>", i / SWAPS, i % SWAPS);
+        (void)snprintf(token, sizeof token, "<%u.%u>", i / swaps_each(), i % swaps_each());
         ck_assert_uint_eq(occurrences((const char *)body.data, token), 1);
     }
     mr_buffer_deinit(&body);

@@ -127,7 +127,8 @@ END_TEST
 static void add(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_set_timeout(tcase, 60);
+    races_sizes(8, 40);
+    tcase_set_timeout(tcase, races_timeout_s());
     store_races_add(tcase);
     tcase_add_test(tcase, kill_tears_nothing);
 }
