@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # ./dev bench pipeline      measures the whole pipeline on Apache Kafka on this machine; docs/benchmarks.md says how
 # ./dev bench client        how long after its commit a version is served; --quick and --report alone
+# ./dev bench store         requests, commits and verification on a folder and on a real S3 server
 #
 #   --quick          small numbers: whether it all works, not how fast
-#   --only S,S...    some of: sustained latency fire models partitions length
-#   --report FILE    the figures as JSON (default: build/bench/pipeline.json); a table goes to standard output
-#   --dir DIR        keeps logs, store and the brokers' data in DIR; default: a temporary folder, removed at the end
+#   --only S,S...    pipeline: some of sustained latency fire models partitions length; store: some of file rgw
+#   --report FILE    the figures as JSON (default: build/bench/NAME.json); a table goes to standard output
+#   --dir DIR        pipeline: keeps logs, store and the brokers' data in DIR; default: a temporary folder, removed at
+#                    the end. store: the file store is made on the disk of DIR
 #
-# After each scenario every submitted batch is counted by a consumer that shares no code with Millrace; it exits 1 when
-# one is lost or doubled. MILLRACE_BIN names programs that were built elsewhere; otherwise it builds first.
+# After each scenario of the pipeline every submitted batch is counted by a consumer that shares no code with Millrace;
+# it exits 1 when one is lost or doubled. MILLRACE_BIN names programs built elsewhere; otherwise it builds first.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.bash"
 source "$root/tools/dev/lib/stack.bash"
@@ -21,7 +23,12 @@ case ${1:-} in
     bench_client "${@:2}"
     exit
     ;;
-  *) die "$EXIT_USAGE" "what? ./dev bench pipeline, or ./dev bench client" ;;
+  store)
+    source "$root/tools/dev/lib/bench_store.bash"
+    bench_store "${@:2}"
+    exit
+    ;;
+  *) die "$EXIT_USAGE" "what? ./dev bench pipeline, client or store" ;;
 esac
 readonly -a all_scenarios=(sustained latency fire models partitions length)
 scenarios=("${all_scenarios[@]}")
