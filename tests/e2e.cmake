@@ -38,3 +38,10 @@ set_tests_properties(e2e.kafka_same_hash PROPERTIES LABELS "e2e;kafka" TIMEOUT 6
 add_test(NAME e2e.s3_same_hash COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/s3_same_hash_test.sh)
 set_tests_properties(e2e.s3_same_hash PROPERTIES LABELS "e2e;s3" TIMEOUT 600 RUN_SERIAL ON
   ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR}")
+add_executable(mr_fault_proxy e2e/fault_proxy.c support/fault_server.c)
+target_include_directories(mr_fault_proxy PRIVATE support)
+target_link_libraries(mr_fault_proxy PRIVATE mr_base mr_options Threads::Threads)
+set_target_properties(mr_fault_proxy PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+add_test(NAME e2e.s3_commit_kill COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/e2e/s3_commit_kill_test.sh)
+set_tests_properties(e2e.s3_commit_kill PROPERTIES LABELS "e2e;s3" TIMEOUT 600 RUN_SERIAL ON
+  ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR};MR_TOOLS=${CMAKE_BINARY_DIR}/tests")
