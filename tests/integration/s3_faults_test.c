@@ -236,7 +236,7 @@ START_TEST(refusals)
     expect(put("x", same), MR_STORE_THROTTLED, "HTTP 503 SlowDown", 6);
     expect(put("x", same), MR_STORE_UNKNOWN, "HTTP 503", 7);
     expect(put("x", same), MR_STORE_DENIED, "HTTP 501", 8);
-    expect(put("x", same), MR_STORE_DENIED, "set this machine's clock", 9);
+    expect(put("x", same), MR_STORE_UNAVAILABLE, "set this machine's clock", 9);
     expect(put("x", same), MR_STORE_DENIED, "set MILLRACE_S3_REGION", 10);
 }
 END_TEST
