@@ -16,7 +16,7 @@
 static struct mr_error at(struct mr_field_fault *ret_fault, const char *code, const char *expected, const char *path)
 {
     (void)snprintf(ret_fault->path, sizeof ret_fault->path, "%s", path);
-    (void)snprintf(ret_fault->expected, sizeof ret_fault->expected, "%s", expected);
+    mr_text_clean(expected, ret_fault->expected, sizeof ret_fault->expected); /* jansson's words may be longer */
     return mr_field_fault_error(code, ret_fault);
 }
 

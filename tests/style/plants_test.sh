@@ -13,9 +13,7 @@ clean_tree() {
   rm -rf "${tree:?}"/*
   mkdir -p "$tree"/{libshared/{include/millrace,base,model,stage},services/{ingest,train},tools}
   cp "$root/.clang-format" "$tree/"
-  cp "$root/libshared/include/millrace/base.h" "$root/libshared/include/millrace/store.h" \
-    "$tree/libshared/include/millrace/"
-  cp "$root/libshared/include/millrace/order.h" "$tree/libshared/include/millrace/"
+  cp "$root"/libshared/include/millrace/{base,error,order,store}.h "$tree/libshared/include/millrace/"
   printf '#include "millrace/base.h"\n\nint base_f(int x);\nint base_f(int x)\n{\n    return x;\n}\n' \
     >"$tree/libshared/base/f.c"
   printf '%s\n' '#ifndef INGEST_H' '#define INGEST_H' '#include <stdint.h>' 'struct ingest_state {' '    uint64_t at;' \
