@@ -7,12 +7,31 @@
 #include <string.h>
 
 const struct cli_verb *const cli_verbs[] = {
-    &cli_verb_submit,        &cli_verb_status,      &cli_verb_top,           &cli_verb_versions,
-    &cli_verb_metrics,       &cli_verb_price,       &cli_verb_replay,        &cli_verb_store_verify,
-    &cli_verb_store_find,    &cli_verb_store_list,  &cli_verb_store_inspect, &cli_verb_store_gc_preview,
-    &cli_verb_store_gc_run,  &cli_verb_store_pin,   &cli_verb_store_unpin,   &cli_verb_dlq_ls,
-    &cli_verb_dlq_show,      &cli_verb_dlq_replay,  &cli_verb_dlq_purge,     &cli_verb_log_adopt,
-    &cli_verb_topics_create, &cli_verb_topics_show, &cli_verb_serve,         NULL,
+    &cli_verb_submit,
+    &cli_verb_status,
+    &cli_verb_top,
+    &cli_verb_versions,
+    &cli_verb_metrics,
+    &cli_verb_price,
+    &cli_verb_replay,
+    &cli_verb_store_verify,
+    &cli_verb_store_find,
+    &cli_verb_store_list,
+    &cli_verb_store_inspect,
+    &cli_verb_store_gc_preview,
+    &cli_verb_store_gc_run,
+    &cli_verb_store_pin,
+    &cli_verb_store_unpin,
+    &cli_verb_store_doctor,
+    &cli_verb_dlq_ls,
+    &cli_verb_dlq_show,
+    &cli_verb_dlq_replay,
+    &cli_verb_dlq_purge,
+    &cli_verb_log_adopt,
+    &cli_verb_topics_create,
+    &cli_verb_topics_show,
+    &cli_verb_serve,
+    NULL,
 };
 
 /* How many arguments the verb's words take up; 0: they are not its words. */

@@ -16,6 +16,10 @@ mr_add_test(s3_text LABEL unit SOURCES unit/s3_text_test.c LIBS mr_store)
 mr_add_test(s3_xml LABEL unit SOURCES unit/s3_xml_test.c LIBS mr_store)
 mr_add_test(s3_settings LABEL unit SOURCES unit/s3_settings_test.c LIBS mr_store)
 mr_add_test(s3_faults LABEL integration SOURCES integration/s3_faults_test.c support/fault_server.c LIBS mr_store)
+mr_add_test(doctor_judge LABEL unit SOURCES unit/doctor_judge_test.c LIBS mr_store)
+mr_add_test(store_doctor LABEL integration SOURCES integration/store_doctor_test.c support/bad_s3.c
+  LIBS mr_store PkgConfig::MICROHTTPD)
+set_tests_properties(integration.store_doctor PROPERTIES ENVIRONMENT "MILLRACE_BIN=${MR_BIN_DIR}")
 # On Ceph's RADOS Gateway, from Debian: each test starts its own.
 mr_add_test(s3_store LABEL s3 SOURCES s3/s3_store_test.c support/store_conformance.c support/store_races.c
   support/fault_server.c support/rgw_environment.c LIBS mr_store

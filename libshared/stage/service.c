@@ -2,6 +2,7 @@
 #include "millrace/service.h"
 
 #include "millrace/log_kafka.h"
+#include "millrace/store_doctor.h"
 #include "retention.h"
 
 #include <malloc.h>

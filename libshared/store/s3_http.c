@@ -253,10 +253,12 @@ static const char *header_of(CURL *curl, const char *name)
 static void read_headers(CURL *curl, struct s3_http_reply *reply)
 {
     curl_off_t length = -1;
-    const char *etag = header_of(curl, "ETag"), *range = header_of(curl, "Content-Range");
+    const char *etag = header_of(curl, "ETag"), *range = header_of(curl, "Content-Range"),
+               *version = header_of(curl, "x-amz-version-id");
     (void)curl_easy_getinfo(curl, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
     reply->has_length = length >= 0;
     reply->length = length >= 0 ? (uint64_t)length : 0;
+    reply->has_version = version != NULL && strcmp(version, "null") != 0; /* "null": no longer versioned */
     reply->has_etag = etag != NULL && s3_etag_take(etag, &reply->etag);
     reply->has_range = range != NULL && s3_content_range_take(range, &reply->first, &reply->last, &reply->total);
 }

@@ -30,7 +30,7 @@ struct s3_http_reply {
     enum s3_exchange exchange;
     int curl;   /* its code; 0 when WHOLE */
     int status; /* 0 unless BROKEN or WHOLE */
-    bool has_length, has_range, has_etag;
+    bool has_length, has_range, has_etag, has_version;
     uint64_t length;             /* Content-Length */
     uint64_t first, last, total; /* Content-Range */
     struct mr_etag etag;

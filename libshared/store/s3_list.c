@@ -111,7 +111,7 @@ struct mr_store_result s3_list(struct mr_store *base, const char *prefix, const 
         }
         mr_store_page_deinit(&page);
         if (!good) {
-            return mr_store_answer(MR_STORE_UNAVAILABLE, 0, "list %.100s: the reply has keys without that prefix",
+            return mr_store_answer(MR_STORE_UNAVAILABLE, 200, "list %.100s: the reply has keys without that prefix",
                                    prefix);
         }
     }

@@ -28,9 +28,10 @@ static bool refuse_key(const char *key, struct mr_store_result *ret_result)
 
 /* ---- Reading -------------------------------------------------------------------------------------------- */
 
-static struct mr_store_result bad_reply(const char *what, const char *key, const char *why)
+/* A whole reply that is not what it must be: told by its status. */
+static struct mr_store_result bad_reply(const char *what, const char *key, int status, const char *why)
 {
-    return mr_store_answer(MR_STORE_UNAVAILABLE, 0, "%s %.100s: %s", what, key, why);
+    return mr_store_answer(MR_STORE_UNAVAILABLE, status, "%s %.100s: %s", what, key, why);
 }
 
 static struct mr_store_result s3_head_once(struct mr_s3_store *store, const char *key)
@@ -40,7 +41,7 @@ static struct mr_store_result s3_head_once(struct mr_s3_store *store, const char
     struct mr_store_result result = s3_call(store, &call, &reply);
     if (result.outcome == MR_STORE_DONE) {
         if (!reply.has_length || !reply.has_etag) {
-            result = bad_reply("head", key, "the reply lacks Content-Length or ETag");
+            result = bad_reply("head", key, reply.status, "the reply lacks Content-Length or ETag");
         }
         result.etag = reply.etag;
         result.size = reply.length;
@@ -80,10 +81,10 @@ static struct mr_store_result take_body(const char *key, struct mr_store_range r
     struct mr_store_result result = mr_store_answer(MR_STORE_DONE, reply->status, "%s", "");
     const uint64_t got = ret_body->size - before;
     if (!reply->has_length || reply->length != got) {
-        return bad_reply("get", key, "the reply does not say how long it is");
+        return bad_reply("get", key, reply->status, "the reply does not say how long it is");
     }
     if (!reply->has_etag) {
-        return bad_reply("get", key, "the reply has no ETag");
+        return bad_reply("get", key, reply->status, "the reply has no ETag");
     }
     result.etag = reply->etag;
     result.size = got;
@@ -91,7 +92,7 @@ static struct mr_store_result take_body(const char *key, struct mr_store_range r
         const uint64_t most = reply->total - reply->first;
         const uint64_t wanted = range.count == 0 || range.count > most ? most : range.count;
         if (!reply->has_range || reply->last < reply->first || reply->first != range.first || got != wanted) {
-            return bad_reply("get", key, "the reply has another range than the one that was asked for");
+            return bad_reply("get", key, reply->status, "the reply has another range than the one that was asked for");
         }
         result.size = reply->total;
     } else {
@@ -105,7 +106,7 @@ static struct mr_store_result beyond_end(struct mr_s3_store *store, const char *
 {
     const struct mr_store_result head = s3_head_once(store, key);
     if (head.outcome == MR_STORE_DONE && head.size > range.first) {
-        return bad_reply("get", key, "the object changed while it was read");
+        return bad_reply("get", key, 416, "the object changed while it was read");
     }
     return head;
 }
@@ -192,6 +193,7 @@ static struct mr_store_result put_whole(struct mr_s3_store *store, const char *k
     } else if (result.outcome == MR_STORE_DONE) {
         result.etag = reply.etag;
         result.size = body.size;
+        result.keeps_versions = reply.has_version;
     }
     s3_http_reply_deinit(&reply);
     return result;

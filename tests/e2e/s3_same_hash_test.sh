@@ -1,11 +1,21 @@
 #!/usr/bin/env bash
-# A run whose models are in a bucket (Ceph's gateway) ends with the bytes that it has in a folder; also when services
-# are killed meanwhile, and when the gateway itself is away for a while. Nothing is lost, and no secret is told.
+# A run whose models are in a bucket (of Ceph's gateway; MILLRACE_TEST_S3=minio: of MinIO) ends with the bytes that it
+# has in a folder; also when services are killed meanwhile, and when the server itself is away for a while. Nothing is
+# lost, and no secret is told.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/lib.bash"
 source "$root/tools/dev/lib/rgw.bash"
+source "$root/tools/dev/lib/minio.bash"
 # small_run.json has a version every 70 steps, and one of the last.
-readonly batches=210 before_outage=100 rows=8 model=same
+readonly batches=210 before_outage=100 rows=8 model=same server=${MILLRACE_TEST_S3:-rgw}
+
+# The server that speaks S3: start it (again), and kill it, with its objects there for the next start.
+server_start() {
+  if [ "$server" = minio ]; then minio_start "$gateway/s3"; else rgw_start "$gateway/s3" memstore; fi
+}
+server_kill() {
+  if [ "$server" = minio ]; then minio_end "$gateway/s3" KILL; else rgw_kill "$gateway/s3" "$@"; fi
+}
 
 # submit FROM TO RATE OPTION...: these batches of the run, so many a second.
 submit() {
@@ -29,7 +39,7 @@ check_versions() {
 begin
 gateway=$(mktemp -d)
 trap 'code=$?; trap - EXIT; kill $(jobs -p) 2>/dev/null || true; stack_down "$dir" >/dev/null 2>&1 || true
-      rgw_kill "$gateway/rgw" >/dev/null 2>&1 || true
+      server_kill >/dev/null 2>&1 || true
       if [ $code -eq 0 ]; then rm -rf "$dir" "$gateway"; else tail -n 5 "$dir"/log/*.log; echo "kept: $dir $gateway"; fi
       exit $code' EXIT
 say "a folder"
@@ -38,9 +48,8 @@ submit 0 "$batches" 0 "${start[@]}" --stop
 until_true 120 has_step
 quiet=$(last_hash)
 
-rgw_folder "$gateway/rgw"
-rgw_start "$gateway/rgw" memstore
-source "$gateway/rgw/env"
+server_start
+source "$gateway/s3/env"
 export NO_PROXY=127.0.0.1
 stack_store=s3://$rgw_bucket/quiet
 say "a bucket, quiet"
@@ -62,16 +71,16 @@ for victim in persist train validate; do
 done
 wait "$submitter" || fail "the submitter failed"
 until_true 60 has_versions
-rgw_kill "$gateway/rgw" rgw
+server_kill rgw
 # Only now, so that there is something left to store.
 submit "$before_outage" "$batches" 30 --stop
 until_true 60 grep -q StoreDown "$dir/log/train.log"
-rgw_start "$gateway/rgw" memstore
+server_start
 until_true 120 has_step
 [ "$(last_hash)" = "$quiet" ] || fail "after the outage it has other bytes"
 check_versions
 
-secret=$(sed -n 's/^aws_secret_access_key = //p' "$gateway/rgw/credentials")
+secret=$(sed -n 's/^aws_secret_access_key = //p' "$gateway/s3/credentials")
 [ -n "$secret" ] || fail "there is no secret to look for"
 ! grep -rqF "$secret" "$dir" || fail "the secret is in $(grep -rlF "$secret" "$dir")"
 say "all equal: $quiet"

@@ -63,6 +63,13 @@ grep -q 'payloads not read' "$dir/out" || fail "$(cat "$dir/out")"
 rm "$dir"/made/many/versions/v0000000003_*/metadata.json
 expect 1 m store find-corruption "file://$dir/made" --model many --metadata-only
 grep -q 'version     v0000000003_' "$dir/out" || fail "$(cat "$dir/out")"
+expect 64 m store doctor
+expect 2 env MILLRACE_S3_ENDPOINT=http://127.0.0.1:9 MILLRACE_S3_ATTEMPTS=1 AWS_ACCESS_KEY_ID=a \
+  AWS_SECRET_ACCESS_KEY=b NO_PROXY=127.0.0.1 "$bin/millrace" store doctor s3://bucket/x
+expect 0 m store doctor "file://$dir/store" --large-mib 1 --rounds 3 --writers 4
+[ "$(tail -n 1 "$dir/out")" = good ] || fail "$(cat "$dir/out")"
+expect 0 m store doctor "file://$dir/store" --large-mib 0 --rounds 1 --format json
+[ "$(jq -c '[.verdict, ([.checks[].verdict] | unique)]' "$dir/out")" = '["good",["good"]]' ] || fail "$(cat "$dir/out")"
 expect 64 m price --store "file://$dir/store" --model nothing 1 2 3
 expect 66 m price --store "file://$dir/store" --model nothing 100 100 1 0.02 0.01 0.2
 

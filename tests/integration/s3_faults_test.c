@@ -7,8 +7,12 @@
 #include "s3_environment.h"
 #include "store_conformance.h"
 
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define SECRET "sEcReT/key+of=nobody"
@@ -124,6 +128,19 @@ START_TEST(requests_are_signed_and_say_no_secret)
 }
 END_TEST
 
+/* But for a put without a body, which goes alone: libcurl could send it twice. */
+START_TEST(a_connection_is_kept)
+{
+    BEGIN({FAULT_REPLY, OK_PUT}, {FAULT_REPLY, OK_GET});
+    ck_assert_int_eq(put("one", absent).outcome, MR_STORE_DONE);
+    for (size_t i = 0; i < 10; i++) {
+        ck_assert_int_eq(get(whole, "hello").outcome, MR_STORE_DONE);
+    }
+    ck_assert_uint_eq(fault_server_requests(server), 11);
+    ck_assert_uint_eq(fault_server_connections(server), 1);
+}
+END_TEST
+
 START_TEST(a_condition_that_cannot_be_sent_is_refused)
 {
     BEGIN({FAULT_REPLY, OK_PUT});
@@ -195,6 +212,38 @@ START_TEST(nobody_there)
     mr_store_close(store);
     open_store();
     ck_assert_int_eq(put("x", absent).outcome, MR_STORE_UNAVAILABLE);
+}
+END_TEST
+
+/* A listener whose queue is full: further connections get no answer at all. */
+START_TEST(a_connection_that_is_never_made)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int sockets[4];
+    char endpoint[64];
+    for (size_t i = 0; i < MR_COUNT_OF(sockets); i++) {
+        sockets[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_ge(sockets[i], 0);
+    }
+    ck_assert_int_eq(bind(sockets[0], (const struct sockaddr *)&address, sizeof address), 0);
+    ck_assert_int_eq(listen(sockets[0], 0), 0);
+    ck_assert_int_eq(getsockname(sockets[0], (struct sockaddr *)&address, &size), 0);
+    for (size_t i = 1; i < MR_COUNT_OF(sockets); i++) {
+        ck_assert_int_eq(fcntl(sockets[i], F_SETFL, O_NONBLOCK), 0);
+        (void)connect(sockets[i], (const struct sockaddr *)&address, sizeof address);
+    }
+    (void)snprintf(endpoint, sizeof endpoint, "http://127.0.0.1:%u", ntohs(address.sin_port));
+    set("MILLRACE_S3_ENDPOINT", endpoint);
+    set("MILLRACE_S3_CONNECT_TIMEOUT_MS", "200");
+    set("MILLRACE_S3_ATTEMPTS", "1");
+    open_store();
+    const struct mr_store_result got = put("x", absent);
+    ck_assert_int_eq(got.outcome, MR_STORE_UNAVAILABLE); /* nothing was sent: it certainly did not apply */
+    ck_assert_msg(strstr(got.detail, "timed out") != NULL, "%s", got.detail);
+    for (size_t i = 0; i < MR_COUNT_OF(sockets); i++) {
+        (void)close(sockets[i]);
+    }
 }
 END_TEST
 
@@ -420,6 +469,10 @@ END_TEST
     "{\"Code\":\"Success\",\"AccessKeyId\":\"AKROLE\",\"SecretAccessKey\":\"" SECRET "\"," \
     "\"Token\":\"" TOKEN "\",\"Expiration\":\"2099-01-01T00:00:00Z\"}"
 
+#define NEXT_ROLE                                                                          \
+    "{\"Code\":\"Success\",\"AccessKeyId\":\"AKNEXT\",\"SecretAccessKey\":\"" SECRET "\"," \
+    "\"Token\":\"" TOKEN "\",\"Expiration\":\"2099-01-01T00:00:00Z\"}"
+
 START_TEST(credentials_of_the_instance)
 {
     char endpoint[64];
@@ -428,6 +481,10 @@ START_TEST(credentials_of_the_instance)
         {FAULT_REPLY, REPLY_OF(9, "api-token")},
         {FAULT_REPLY, REPLY_OF(7, "my role")},
         {FAULT_LAST_REPLY, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" ROLE},
+        /* when the server calls the token expired */
+        {FAULT_REPLY, REPLY_OF(9, "api-token")},
+        {FAULT_REPLY, REPLY_OF(7, "my role")},
+        {FAULT_LAST_REPLY, "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" NEXT_ROLE},
     };
     struct fault_server *instance = fault_server_start(metadata, MR_COUNT_OF(metadata), 0);
     ck_assert_int_eq(unsetenv("AWS_ACCESS_KEY_ID"), 0);
@@ -436,7 +493,8 @@ START_TEST(credentials_of_the_instance)
     set("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint);
     set("HOME", "/nonexistent");
     set("MILLRACE_S3_INSTANCE_METADATA", "on");
-    BEGIN({FAULT_REPLY, OK_PUT});
+    BEGIN({FAULT_REPLY, OK_PUT}, {FAULT_REPLY, OK_PUT}, {FAULT_LAST_REPLY, ERROR_OF("400 Bad Request", "ExpiredToken")},
+          {FAULT_REPLY, OK_PUT});
     expect(put("x", absent), MR_STORE_UNAVAILABLE, "the instance's metadata", 0);
     expect(put("x", absent), MR_STORE_DONE, "", 1);
     expect(put("x", absent), MR_STORE_DONE, "", 2);
@@ -448,6 +506,16 @@ START_TEST(credentials_of_the_instance)
     fault_server_head(server, 0, head);
     ck_assert_ptr_nonnull(strstr(head, "Credential=AKROLE/"));
     ck_assert_ptr_nonnull(strstr(head, "x-amz-security-token: " TOKEN "\r\n"));
+    expect(put("x", absent), MR_STORE_DONE, "", 4);
+    fault_server_head(server, 3, head);
+    ck_assert_ptr_nonnull(strstr(head, "Credential=AKNEXT/"));
+    /* What comes before it in the order is never passed over for it. */
+    set("AWS_ACCESS_KEY_ID", "AKNOBODY");
+    set("AWS_SECRET_ACCESS_KEY", SECRET);
+    mr_store_close(store);
+    open_store();
+    expect(put("x", absent), MR_STORE_DONE, "", 5);
+    ck_assert_uint_eq(fault_server_requests(instance), 7);
     fault_server_stop(instance);
 }
 END_TEST
@@ -456,12 +524,14 @@ static void add(TCase *tcase)
 {
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, requests_are_signed_and_say_no_secret);
+    tcase_add_test(tcase, a_connection_is_kept);
     tcase_add_test(tcase, a_condition_that_cannot_be_sent_is_refused);
     tcase_add_test(tcase, a_lost_reply_to_a_write_is_unknown);
     tcase_add_test(tcase, a_write_is_not_repeated_when_a_kept_connection_dies);
     tcase_add_test(tcase, half_a_reply_to_a_write_is_unknown);
     tcase_add_test(tcase, half_a_request_did_nothing);
     tcase_add_test(tcase, nobody_there);
+    tcase_add_test(tcase, a_connection_that_is_never_made);
     tcase_add_test(tcase, a_server_that_never_answers);
     tcase_add_test(tcase, refusals);
     tcase_add_test(tcase, what_is_not_found);

@@ -266,7 +266,9 @@ static void *serve(void *self)
         const int client = accept(server->listener, NULL, NULL);
         if (client >= 0) {
             MR_ASSERT(server->connection_count < FAULT_REQUESTS_MAX);
+            MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
             struct connection *connection = &server->connections[server->connection_count++];
+            MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
             *connection = (struct connection){.server = server, .client = client};
             MR_ASSERT(pthread_create(&connection->thread, NULL, serve_connection, connection) == 0);
         }
@@ -337,6 +339,14 @@ size_t fault_server_requests(struct fault_server *server)
 {
     MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
     const size_t count = server->count;
+    MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
+    return count;
+}
+
+size_t fault_server_connections(struct fault_server *server)
+{
+    MR_ASSERT(pthread_mutex_lock(&server->lock) == 0);
+    const size_t count = server->connection_count;
     MR_ASSERT(pthread_mutex_unlock(&server->lock) == 0);
     return count;
 }

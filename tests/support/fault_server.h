@@ -41,6 +41,8 @@ uint16_t fault_server_port(const struct fault_server *server);
 /* Requests whose head has come so far, and the head of one: its lines up to the empty one. */
 size_t fault_server_requests(struct fault_server *server);
 void fault_server_head(struct fault_server *server, size_t index, char ret_head[FAULT_HEAD_SIZE]);
+/* Connections that were made to it so far. */
+size_t fault_server_connections(struct fault_server *server);
 /* How much of its body came. */
 size_t fault_server_body(struct fault_server *server, size_t index);
 

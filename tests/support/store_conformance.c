@@ -1,5 +1,6 @@
 #include "store_conformance.h"
 
+#include "millrace/store_doctor.h"
 #include "prng.h"
 
 #include <stdio.h>

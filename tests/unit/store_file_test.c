@@ -2,7 +2,7 @@
 #define _XOPEN_SOURCE 700
 #include "check_main.h"
 #include "millrace/hash.h"
-#include "millrace/store.h"
+#include "millrace/store_doctor.h"
 #include "store_conformance.h"
 #include "store_scratch.h"
 
@@ -243,6 +243,19 @@ static struct mr_store_result lying_get(struct mr_store *base, const char *key, 
     return result;
 }
 
+static struct mr_store_result lying_head(struct mr_store *base, const char *key)
+{
+    (void)base;
+    return mr_store_head(store, key);
+}
+
+static struct mr_store_result lying_list(struct mr_store *base, const char *prefix, const char *after, uint32_t limit,
+                                         struct mr_store_page *ret_page)
+{
+    (void)base;
+    return mr_store_list(store, prefix, after, limit, ret_page);
+}
+
 static struct mr_store_result lying_remove(struct mr_store *base, const char *key)
 {
     (void)base;
@@ -251,7 +264,8 @@ static struct mr_store_result lying_remove(struct mr_store *base, const char *ke
 
 START_TEST(probe_finds_liars)
 {
-    const struct mr_store_ops lying = {.get = lying_get, .put = lying_put, .remove = lying_remove};
+    const struct mr_store_ops lying = {
+        .get = lying_get, .head = lying_head, .put = lying_put, .list = lying_list, .remove = lying_remove};
     struct mr_store_page page = {0};
     for (int lie = 1; lie <= LIE_LAST; lie++) {
         struct liar liar = {.base = {&lying}, .lie = (enum lie)lie};

@@ -30,7 +30,7 @@ OWNS = {
     "base": "base bump clock config error hash metrics redis_address retry trace work",
     "arena": "arena",
     "model": "batch checkpoint contract engine layer message network pricing profile schedule sobol spec",
-    "store": "gc pins store store_watch versions",
+    "store": "gc pins store store_doctor store_watch versions",
     "kafka": "lag log log_kafka topics topics_create",
     "stage": "order service stage wire",
     "client": "client",

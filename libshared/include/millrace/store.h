@@ -40,6 +40,7 @@ struct mr_store_result {
     struct mr_etag etag; /* of head, put and a get of the whole object, when DONE; empty where a put without condition
                             was sent in parts and the server did not tell it */
     uint64_t size;       /* of the whole object; of get and head */
+    bool keeps_versions; /* of a put of s3://: the server told of a version, so it keeps the one before it too */
     char detail[MR_ERROR_DETAIL_MAX];
 };
 
@@ -95,9 +96,6 @@ MR_MUST_USE struct mr_error mr_store_open(const char *uri, struct mr_store **ret
 /* The settings of s3://, for the documentation. */
 struct mr_option_table;
 extern const struct mr_option_table mr_store_s3_settings;
-/* The short form of `store doctor`: create-if-absent twice, compare-and-swap with a right and a stale ETag, read-after-
- * write, under <prefix>/.doctor/. FATAL "dishonest_store" names what is broken; TRANSIENT when it could not tell. */
-MR_MUST_USE struct mr_error mr_store_probe(struct mr_store *store);
 
 static inline struct mr_store_result mr_store_get(struct mr_store *s, const char *key, struct mr_buffer *ret_body)
 {

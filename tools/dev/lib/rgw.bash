@@ -99,11 +99,12 @@ CONF
 # rgw_certificates DIR: an authority of this gateway's own, and what it signed for 127.0.0.1.
 rgw_certificates() {
   local key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
+  local names=IP:127.0.0.1,DNS:localhost,DNS:$rgw_bucket.localhost
   openssl req -x509 "${key[@]}" -days 365 -subj '/CN=Millrace development authority' \
     -keyout "$1/authority.key" -out "$1/authority.pem" 2>/dev/null
   openssl req "${key[@]}" -subj /CN=gateway -keyout "$1/gateway.key" -out "$1/gateway.csr" 2>/dev/null
   openssl x509 -req -in "$1/gateway.csr" -CA "$1/authority.pem" -CAkey "$1/authority.key" -CAcreateserial -days 365 \
-    -extfile <(printf 'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:*.localhost\n') -out "$1/gateway.crt" 2>/dev/null
+    -extfile <(printf 'subjectAltName=%s\n' "$names") -out "$1/gateway.crt" 2>/dev/null
   cat "$1/gateway.key" "$1/gateway.crt" >"$1/gateway.pem"
   rm "$1"/gateway.{key,csr,crt} "$1/authority.key"
 }
