@@ -142,19 +142,34 @@ static void op_wake(struct mr_log *log)
 
 /* ---- Questions ---------------------------------------------------------------------------------------------- */
 
+/* Where the partition begins, or ends: those are times that Kafka knows. rd_kafka_query_watermark_offsets would wait
+ * for a frozen broker whatever its time limit (librdkafka 2.0). */
+static struct mr_error bound_of(const struct kafka_log *self, const char *topic, uint32_t partition, int64_t which,
+                                uint64_t *ret_offset)
+{
+    rd_kafka_topic_partition_list_t *const list = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(list, topic, (int32_t)partition)->offset = which;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(kafka_any_handle(self), list, KAFKA_CALL_WAIT_MS);
+    code = code == RD_KAFKA_RESP_ERR_NO_ERROR ? list->elems[0].err : code;
+    const int64_t offset = list->elems[0].offset;
+    rd_kafka_topic_partition_list_destroy(list);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return kafka_error(code, topic, NULL);
+    }
+    *ret_offset = (uint64_t)offset;
+    return mr_ok();
+}
+
 static struct mr_error op_watermarks(struct mr_log *log, const char *topic, uint32_t partition, uint64_t *ret_low,
                                      uint64_t *ret_high)
 {
     struct kafka_log *const self = kafka_of(log);
     MR_TRY(kafka_partition_check(self, topic, partition));
-    int64_t low, high;
-    const rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(kafka_any_handle(self), topic, (int32_t)partition,
-                                                                      &low, &high, KAFKA_CALL_WAIT_MS);
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        return kafka_error(code, topic, NULL);
-    }
-    *ret_low = (uint64_t)low;
-    *ret_high = (uint64_t)high;
+    uint64_t low, high;
+    MR_TRY(bound_of(self, topic, partition, RD_KAFKA_OFFSET_BEGINNING, &low));
+    MR_TRY(bound_of(self, topic, partition, RD_KAFKA_OFFSET_END, &high));
+    *ret_low = low;
+    *ret_high = high;
     return mr_ok();
 }
 

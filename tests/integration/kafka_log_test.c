@@ -7,6 +7,7 @@
 #include "millrace/topics.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -450,6 +451,21 @@ START_TEST(a_broker_that_goes_and_comes_back_is_told)
 }
 END_TEST
 
+/* Without an end the test runs into its time limit. */
+START_TEST(a_frozen_broker_is_not_waited_for_without_end)
+{
+    struct mr_log *const log = open_log(NULL);
+    uint64_t low = 7, high = 7;
+    must(log->ops->watermarks(log, MR_TOPIC_INGESTED, 0, &low, &high));
+    ck_assert_int_eq(kill(broker.pid, SIGSTOP), 0);
+    const struct mr_error error = log->ops->watermarks(log, MR_TOPIC_INGESTED, 0, &low, &high);
+    ck_assert_int_eq(kill(broker.pid, SIGCONT), 0);
+    ck_assert_int_eq(error.kind, MR_ERROR_TRANSIENT);
+    ck_assert_uint_eq(high, 0);
+    log->ops->close(log);
+}
+END_TEST
+
 START_TEST(closing_does_not_wait_for_a_dead_broker)
 {
     struct mr_log *const log = open_log("leaver"), *const member = open_member(member_topics, 2);
@@ -533,6 +549,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, one_member_gets_everything_and_reads_what_it_asks_for);
     tcase_add_test(tests, a_second_member_takes_its_share);
     tcase_add_test(tests, a_broker_that_goes_and_comes_back_is_told);
+    tcase_add_test(tests, a_frozen_broker_is_not_waited_for_without_end);
     tcase_add_test(tests, closing_does_not_wait_for_a_dead_broker);
     tcase_add_test(tests, settings_reach_the_client_but_not_the_promises);
     tcase_add_test(tests, a_full_queue_says_so_and_empties);
