@@ -12,3 +12,5 @@ mr_add_test(commit_race LABEL integration SOURCES unit/commit_race_test.c suppor
 mr_add_test(s3_commits LABEL s3 SOURCES s3/s3_commits_test.c support/commit_races.c support/committing.c
   support/store_races.c support/fault_server.c support/rgw_environment.c LIBS persist_effects
   TIMEOUT 600 UNDER ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh)
+mr_add_test(s3_gc LABEL s3 SOURCES s3/s3_gc_test.c support/gc_race.c support/chain.c LIBS persist_effects
+  TIMEOUT 600 UNDER ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh)

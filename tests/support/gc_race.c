@@ -267,10 +267,7 @@ static bool watch(const struct gc_race *race, struct shared *shared)
 static bool has_payload(struct mr_store *store, const struct mr_version *version)
 {
     struct mr_buffer body = {0};
-    struct mr_version_entry entry;
-    const struct mr_version_choice choice = {
-        .kind = MR_VERSION_ID, .counter = version->counter, .version_id = version->version_id};
-    const struct mr_error error = mr_version_load(store, model, choice, &body, &entry);
+    const struct mr_error error = mr_version_payload(store, version, &body);
     mr_buffer_deinit(&body);
     ck_assert_msg(!mr_failed(error) || strcmp(error.code, "version_gone") == 0, "%s", error.detail);
     return !mr_failed(error);
