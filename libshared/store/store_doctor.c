@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OVERWRITES = 20, LISTED = 7, PAGE_KEYS = 1000, PROBE_WRITERS = 8, PROBE_ROUNDS = 4 };
+enum { OVERWRITES = 20, LISTED = 7, LISTED_NAME_SIZE = 24, PAGE_KEYS = 1000, PROBE_WRITERS = 8, PROBE_ROUNDS = 4 };
 
 static const struct mr_store_condition always = {MR_STORE_ALWAYS, {""}}, absent = {MR_STORE_IF_ABSENT, {""}};
 static const struct mr_store_range whole = {0, 0};
@@ -220,9 +220,9 @@ static bool check_ranges(struct doctor *doctor)
 
 /* ---- Lists ----------------------------------------------------------------------------------------------- */
 
-static void listed_name(int number, char ret_name[16])
+static void listed_name(int number, char ret_name[LISTED_NAME_SIZE])
 {
-    (void)snprintf(ret_name, 16, "list/%02d", number);
+    (void)snprintf(ret_name, LISTED_NAME_SIZE, "list/%02d", number);
 }
 
 /* Whether the page is exactly the keys list/first to list/last. */
@@ -230,7 +230,7 @@ static bool page_is(const struct doctor *doctor, const struct mr_store_page *pag
 {
     bool same = (int64_t)page->count == (int64_t)last - first + 1;
     for (int i = first; same && i <= last; i++) {
-        char name[16], key[DOCTOR_KEY_SIZE];
+        char name[LISTED_NAME_SIZE], key[DOCTOR_KEY_SIZE];
         listed_name(i, name);
         doctor_key(doctor, name, key);
         same = strcmp(page->entries[i - first].key, key) == 0 && page->entries[i - first].size == 1;
@@ -257,7 +257,7 @@ static bool lists(struct doctor *doctor, const char *what, int after, uint32_t l
 static bool check_list(struct doctor *doctor)
 {
     bool good = true;
-    char name[16];
+    char name[LISTED_NAME_SIZE];
     for (int i = 1; good && i <= LISTED; i++) {
         listed_name(i, name);
         good = writes_text(doctor, "a put", done, name, "x", always) &&
@@ -274,7 +274,7 @@ static bool check_list(struct doctor *doctor)
 static bool check_pages(struct doctor *doctor)
 {
     bool good = true;
-    char name[16];
+    char name[LISTED_NAME_SIZE];
     for (int i = LISTED; good && i >= 1; i--) {
         listed_name(i, name);
         good = writes_text(doctor, "a put", done, name, "x", always);
