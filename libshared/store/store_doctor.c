@@ -241,7 +241,7 @@ static bool page_is(const struct doctor *doctor, const struct mr_store_page *pag
 /* `after` 0: from the first. */
 static bool lists(struct doctor *doctor, const char *what, int after, uint32_t limit, int first, int last)
 {
-    char prefix[DOCTOR_KEY_SIZE], name[16], behind[DOCTOR_KEY_SIZE] = "";
+    char prefix[DOCTOR_KEY_SIZE], name[LISTED_NAME_SIZE], behind[DOCTOR_KEY_SIZE] = "";
     struct mr_store_page page = {0};
     doctor_key(doctor, "list/", prefix);
     if (after > 0) {
