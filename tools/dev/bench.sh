@@ -199,6 +199,7 @@ fire() {
   local events
   events=$(sized 30000 1500)
   MILLRACE_RETRY_FIRST_MS=50 open_stack 4
+  warm
   load fire_quiet "$events" 80 --name=quiet --start --stop "--warm-up=$((events / 10))" --rate=500 \
     --commit-every="$(sized 50 5)"
   load fire_burning "$events" 80 --name=burning --start --stop "--warm-up=$((events / 10))" --rate=500 \
