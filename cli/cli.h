@@ -29,7 +29,8 @@ extern const struct cli_verb cli_verb_submit, cli_verb_status, cli_verb_top, cli
     cli_verb_dlq_ls, cli_verb_dlq_show, cli_verb_dlq_replay, cli_verb_dlq_purge, cli_verb_store_list,
     cli_verb_store_inspect, cli_verb_store_verify, cli_verb_store_find, cli_verb_store_gc_preview,
     cli_verb_store_gc_run, cli_verb_store_pin, cli_verb_store_unpin, cli_verb_store_doctor, cli_verb_price,
-    cli_verb_replay, cli_verb_log_adopt, cli_verb_topics_create, cli_verb_topics_show, cli_verb_serve;
+    cli_verb_replay, cli_verb_log_adopt, cli_verb_topics_create, cli_verb_topics_show, cli_verb_serve,
+    cli_verb_store_events;
 
 /* ---- Options that verbs share -------------------------------------------------------------------------- */
 

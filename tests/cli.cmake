@@ -6,3 +6,7 @@ add_test(NAME integration.cli
   COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/cli_test.sh ${MR_BIN_DIR}
           ${CMAKE_CURRENT_SOURCE_DIR}/e2e/small_run.json $<TARGET_FILE:mr_store_make>)
 set_tests_properties(integration.cli PROPERTIES LABELS integration TIMEOUT 120)
+mr_add_test(tensorboard LABEL unit SOURCES unit/tensorboard_test.c LIBS mr_cli)
+add_test(NAME integration.tensorboard
+  COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/integration/tensorboard_test.sh ${MR_BIN_DIR} $<TARGET_FILE:mr_make_models>)
+set_tests_properties(integration.tensorboard PROPERTIES LABELS integration TIMEOUT 120)

@@ -1,4 +1,5 @@
-/* Writes a chain of versions into a store: mr_make_models STORE MODEL flat|pricing COUNT. */
+/* Writes a chain of versions into a store: mr_make_models STORE MODEL flat|pricing COUNT [SECOND]. From version SECOND
+ * on they are of another run, run-2; four of them are of a day then. */
 #include "check_main.h"
 #include "model_chain.h"
 #include "sample_spec.h"
@@ -18,6 +19,11 @@ START_TEST(write_them)
     const bool flat = strcmp(arguments[3], "flat") == 0;
     model_chain_begin(&chain, store, arguments[2], flat ? model_chain_flat_json : sample_pricing_json);
     for (long i = 0; i < strtol(arguments[4], NULL, 10); i++) {
+        if (arguments[5] != NULL && i == strtol(arguments[5], NULL, 10)) {
+            chain.run_id = "run-2";
+            chain.run_began = chain.versions;
+        }
+        chain.event_time_ms += arguments[5] != NULL && i > 0 ? INT64_C(6) * 60 * 60 * 1000 : 0;
         (void)model_chain_commit(&chain, (float)i);
         model_chain_audit(&chain, &chain.head, 1777982400000 + 1000 * i);
     }
@@ -33,8 +39,8 @@ static void add(TCase *tcase)
 /* As a test of its own, since what writes them asserts. */
 int main(int argc, char *argv[])
 {
-    if (argc != 5) {
-        (void)fprintf(stderr, "mr_make_models STORE MODEL flat|pricing COUNT\n");
+    if (argc != 5 && argc != 6) {
+        (void)fprintf(stderr, "mr_make_models STORE MODEL flat|pricing COUNT [SECOND]\n");
         return EXIT_FAILURE;
     }
     arguments = argv;

@@ -17,7 +17,8 @@ const char model_chain_flat_json[] =
 
 void model_chain_begin(struct model_chain *chain, struct mr_store *store, const char *model_id, const char *spec_json)
 {
-    *chain = (struct model_chain){.store = store, .spec = sample_spec(spec_json)};
+    *chain = (struct model_chain){
+        .store = store, .spec = sample_spec(spec_json), .run_id = "run-1", .event_time_ms = 1777982400123};
     (void)snprintf(chain->model_id, sizeof chain->model_id, "%s", model_id);
 }
 
@@ -52,8 +53,8 @@ static struct mr_buffer payload_of(struct model_chain *chain, float bias)
     struct mr_buffer bytes = {0};
     ck_assert(!mr_failed(mr_checkpoint_init(&checkpoint, &chain->spec)));
     memcpy(checkpoint.model_id, chain->model_id, sizeof checkpoint.model_id);
-    (void)snprintf(checkpoint.run_id, sizeof checkpoint.run_id, "run-1");
-    checkpoint.step = chain->versions;
+    (void)snprintf(checkpoint.run_id, sizeof checkpoint.run_id, "%s", chain->run_id);
+    checkpoint.step = chain->versions - chain->run_began;
     checkpoint.has_previous = chain->versions > 0;
     checkpoint.previous = chain->head.version.content_hash;
     if (chain->spec.job == MR_JOB_PRICING) {
@@ -82,12 +83,11 @@ struct mr_version_entry model_chain_make(struct model_chain *chain, float bias)
                                          .semantic_version = {1, 0, chain->versions},
                                          .content_hash = mr_sha256_of(mr_buffer_view(&payload)),
                                          .size = payload.size,
-                                         .run_id = "run-1",
-                                         .step = chain->versions,
+                                         .step = chain->versions - chain->run_began,
                                          .samples = 32 * chain->versions,
                                          .applied = chain->versions,
                                          .position = {.log_id = {1}, .partition = 2, .offset = 10 + chain->versions},
-                                         .event_time_ms = 1777982400123,
+                                         .event_time_ms = chain->event_time_ms,
                                          .message = "Checkpoint",
                                          .loss = 0.25f,
                                          .gradient_norm = 2.0f,
@@ -97,6 +97,7 @@ struct mr_version_entry model_chain_make(struct model_chain *chain, float bias)
     struct mr_version *version = &entry.version;
     char text[MR_SHA256_TEXT_SIZE];
     memcpy(version->model_id, chain->model_id, sizeof version->model_id);
+    (void)snprintf(version->run_id, sizeof version->run_id, "%s", chain->run_id);
     if (version->has_parent) {
         memcpy(version->parent_version_id, head->version.version_id, sizeof version->parent_version_id);
         version->parent_record_hash = head->record_hash;

@@ -11,6 +11,9 @@ struct model_chain {
     struct mr_run_spec spec;
     struct mr_version_entry head; /* if any */
     uint64_t versions;
+    const char *run_id; /* of the next version, as what follows */
+    uint64_t run_began; /* the counter at which the run's steps begin */
+    int64_t event_time_ms;
 };
 
 /* `spec_json` as in sample_spec.h. */

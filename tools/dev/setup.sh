@@ -93,12 +93,12 @@ install_packages() {
 
 install_beside_packages() {
   say "Two things for the tests go into build/, and nowhere else: $buf_package from npm, and from pip what the Python"
-  say "examples need ($(paste -sd' ' "$root/examples/python/requirements.txt")) and $kafka_python."
+  say "examples need ($(paste -sd' ' "$root/examples/python/requirements.txt")) and ${pip_for_tests[*]}."
   confirm "Install them?"
   npm install --prefix "$build/npm" --no-audit --no-fund --no-save --loglevel=error "$buf_package"
   "$buf" --version >/dev/null || die "$EXIT_UNAVAILABLE" "buf does not run on this machine"
   "$root/examples/python/setup.sh" "$venv" >/dev/null
-  "$venv/bin/pip" install --quiet --disable-pip-version-check "$kafka_python"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check "${pip_for_tests[@]}"
 }
 
 mapfile -t missing < <(missing_packages "$purpose")

@@ -21,14 +21,16 @@ readonly -a packages_for_s3=(ceph-mon ceph-osd radosgw ceph-common curl openssl)
 readonly buf_package=@bufbuild/buf@1.75.0
 readonly buf=$build/npm/node_modules/.bin/buf
 
-# What the Python examples need, from pip, with their generated code; and another client of Kafka for the tests.
+# What the Python examples need, from pip, with their generated code; and for the tests another client of Kafka, and
+# TensorBoard, of the last version that takes the protobuf of the examples.
 readonly venv=$build/venv
-readonly kafka_python=kafka-python==3.0.12
+readonly -a pip_for_tests=(kafka-python==3.0.12 tensorboard==2.20.0)
 
 # beside_packages_are_there: what setup gets from npm and pip for the tests.
 beside_packages_are_there() {
   [ -x "$buf" ] && [ -d "$venv/generated" ] &&
-    compgen -G "$venv/lib/python3*/site-packages/kafka/__init__.py" >/dev/null
+    compgen -G "$venv/lib/python3*/site-packages/kafka/__init__.py" >/dev/null &&
+    compgen -G "$venv/lib/python3*/site-packages/tensorboard/version.py" >/dev/null
 }
 
 # installed PACKAGE: npm, Maven and Java count in any form, since people have them from elsewhere.
