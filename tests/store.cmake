@@ -1,4 +1,5 @@
 mr_add_test(store_file LABEL unit SOURCES unit/store_file_test.c support/store_conformance.c LIBS mr_store)
+mr_add_test(store_folder LABEL unit SOURCES unit/store_folder_test.c LIBS mr_store)
 mr_add_test(store_sync LABEL unit SOURCES unit/store_sync_test.c LIBS mr_store)
 mr_add_test(store_race LABEL integration SOURCES unit/store_race_test.c support/store_races.c LIBS mr_store)
 mr_add_test(versions LABEL unit SOURCES unit/versions_test.c support/memory_store.c LIBS mr_store m)
@@ -7,6 +8,7 @@ mr_add_test(verify_flips LABEL property
 # Large stores, for benchmarks and by hand.
 add_executable(mr_store_make support/store_make.c support/version_maker.c)
 set_target_properties(mr_store_make PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+target_include_directories(mr_store_make PRIVATE ${PROJECT_SOURCE_DIR}/libshared/store)
 target_link_libraries(mr_store_make PRIVATE mr_store mr_options)
 mr_add_test(gc LABEL unit SOURCES unit/gc_test.c support/chain.c support/memory_store.c support/stepped_store.c
   LIBS mr_store)
@@ -24,6 +26,9 @@ set_tests_properties(integration.store_doctor PROPERTIES ENVIRONMENT "MILLRACE_B
 mr_add_test(s3_store LABEL s3 SOURCES s3/s3_store_test.c support/store_conformance.c support/store_races.c
   support/fault_server.c support/rgw_environment.c LIBS mr_store
   TIMEOUT 600 UNDER ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh)
+add_test(NAME s3.verify COMMAND ${CMAKE_CURRENT_SOURCE_DIR}/s3/with_rgw.sh
+  ${CMAKE_CURRENT_SOURCE_DIR}/s3/verify_test.sh ${MR_BIN_DIR} $<TARGET_FILE:mr_store_make>)
+set_tests_properties(s3.verify PROPERTIES LABELS s3 TIMEOUT 300)
 # libFuzzer comes with clang; run it by hand or from a scheduled job: tests/s3_parsers_fuzz <corpus>.
 if(CMAKE_C_COMPILER_ID STREQUAL "Clang")
   foreach(fuzz s3_parsers gc_applied)

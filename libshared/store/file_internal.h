@@ -50,5 +50,8 @@ MR_MUST_USE int mr_file_lock(int file, int operation);
 
 MR_MUST_USE struct mr_store_result mr_file_list(struct mr_store *store, const char *prefix, const char *after,
                                                 uint32_t limit, struct mr_store_page *ret_page);
+MR_MUST_USE struct mr_store_result mr_file_each(struct mr_store *store, const char *prefix,
+                                                bool (*each)(void *self, const struct mr_store_entry *entry),
+                                                void *self);
 
 #endif

@@ -90,7 +90,7 @@ static struct mr_store_result file_get(struct mr_store *base, const char *key, s
         return read_failed(of(base), "get", key, native);
     }
     result.outcome = MR_STORE_DONE;
-    if (ret_body->size - before == result.size) {
+    if (range.first == 0 && range.count == 0) {
         result.etag = mr_file_etag_of(mr_bytes_of(ret_body->data + before, (size_t)result.size));
     }
     return result;
@@ -487,6 +487,7 @@ static const struct mr_store_ops ops = {
     .head = file_head,
     .put = file_put,
     .list = mr_file_list,
+    .each = mr_file_each,
     .remove = file_remove,
     .close = file_close,
 };

@@ -40,6 +40,37 @@ void mr_store_page_deinit(struct mr_store_page *page)
     *page = (struct mr_store_page){0};
 }
 
+static bool give_page(const struct mr_store_page *page, bool (*each)(void *self, const struct mr_store_entry *entry),
+                      void *self)
+{
+    for (size_t i = 0; i < page->count; i++) {
+        if (!each(self, &page->entries[i])) {
+            return false;
+        }
+    }
+    return page->more && page->count > 0;
+}
+
+struct mr_store_result mr_store_each(struct mr_store *store, const char *prefix,
+                                     bool (*each)(void *self, const struct mr_store_entry *entry), void *self)
+{
+    struct mr_store_result result = {0};
+    struct mr_store_page page = {0};
+    if (store->ops->each != NULL) {
+        return store->ops->each(store, prefix, each, self);
+    }
+    for (bool more = true; more;) {
+        struct mr_store_page next = {0};
+        const char *after = page.count == 0 ? "" : page.entries[page.count - 1].key;
+        result = mr_store_list(store, prefix, after, 1000, &next);
+        mr_store_page_deinit(&page);
+        page = next;
+        more = result.outcome == MR_STORE_DONE && give_page(&page, each, self);
+    }
+    mr_store_page_deinit(&page);
+    return result;
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9') {

@@ -20,28 +20,26 @@ struct mr_error mr_version_error(const struct mr_store_result *result)
     mr_unreachable(__func__);
 }
 
+struct each_key {
+    struct mr_error (*each)(void *self, const struct mr_store_entry *entry);
+    void *self;
+    struct mr_error error;
+};
+
+static bool call_each(void *self, const struct mr_store_entry *entry)
+{
+    struct each_key *call = self;
+    call->error = call->each(call->self, entry);
+    return !mr_failed(call->error);
+}
+
 struct mr_error mr_version_each_key(struct mr_store *store, const char *prefix,
                                     struct mr_error (*each)(void *self, const struct mr_store_entry *entry), void *self)
 {
-    struct mr_buffer after = {0};
-    struct mr_error error = mr_buffer_append(&after, "", 1);
-    for (bool more = true; more && !mr_failed(error);) {
-        struct mr_store_page page = {0};
-        const struct mr_store_result got = mr_store_list(store, prefix, (const char *)after.data, 1000, &page);
-        error = mr_version_error(&got);
-        for (size_t i = 0; i < page.count && !mr_failed(error); i++) {
-            error = each(self, &page.entries[i]);
-        }
-        more = page.more && page.count > 0;
-        if (more && !mr_failed(error)) {
-            const char *last = page.entries[page.count - 1].key;
-            after.size = 0;
-            error = mr_buffer_append(&after, last, strlen(last) + 1);
-        }
-        mr_store_page_deinit(&page);
-    }
-    mr_buffer_deinit(&after);
-    return error;
+    struct each_key call = {.each = each, .self = self, .error = mr_ok()};
+    const struct mr_store_result result = mr_store_each(store, prefix, call_each, &call);
+    MR_TRY(call.error);
+    return mr_version_error(&result);
 }
 
 struct mr_error mr_version_read_object(struct mr_store *store, const char *key, struct mr_buffer *ret_body,

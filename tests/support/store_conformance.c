@@ -197,6 +197,15 @@ START_TEST(listing_by_prefix)
 }
 END_TEST
 
+static bool take_many(void *self, const struct mr_store_entry *entry)
+{
+    size_t *seen = self;
+    char key[32];
+    (void)snprintf(key, sizeof key, "many/%05zu", (*seen)++);
+    ck_assert_str_eq(entry->key, key);
+    return true;
+}
+
 /* More than a server gives in one answer. */
 START_TEST(many_objects)
 {
@@ -218,6 +227,45 @@ START_TEST(many_objects)
         mr_store_page_deinit(&page);
     }
     ck_assert_uint_eq(seen, MANY);
+    seen = 0;
+    ck_assert_int_eq(mr_store_each(conformance_store, "many/", take_many, &seen).outcome, MR_STORE_DONE);
+    ck_assert_uint_eq(seen, MANY);
+}
+END_TEST
+
+struct given {
+    size_t first, count; /* of ordered[]: what is still to come */
+    size_t stop_after;
+};
+
+static bool take_given(void *self, const struct mr_store_entry *entry)
+{
+    struct given *given = self;
+    ck_assert_uint_gt(given->count, 0);
+    ck_assert_str_eq(entry->key, ordered[given->first]);
+    ck_assert_uint_eq(entry->size, 1);
+    given->first++;
+    given->count--;
+    return --given->stop_after > 0;
+}
+
+START_TEST(each_key_of_a_prefix)
+{
+    static const struct {
+        const char *prefix;
+        size_t first, count;
+    } rows[] = {{"", 0, MR_COUNT_OF(ordered)}, {"a", 0, 6}, {"a/b", 2, 2}, {"b/x/1", 6, 1}, {"zzz", 0, 0}};
+    for (size_t i = 0; i < MR_COUNT_OF(ordered); i++) {
+        ck_assert_int_eq(conformance_put(ordered[i], "x", always).outcome, MR_STORE_DONE);
+    }
+    for (size_t i = 0; i < MR_COUNT_OF(rows); i++) {
+        struct given given = {.first = rows[i].first, .count = rows[i].count, .stop_after = SIZE_MAX};
+        ck_assert_int_eq(mr_store_each(conformance_store, rows[i].prefix, take_given, &given).outcome, MR_STORE_DONE);
+        ck_assert_uint_eq(given.count, 0);
+    }
+    struct given given = {.first = 0, .count = 4, .stop_after = 4};
+    ck_assert_int_eq(mr_store_each(conformance_store, "", take_given, &given).outcome, MR_STORE_DONE);
+    ck_assert_uint_eq(given.count, 0); /* and take_given saw none beyond */
 }
 END_TEST
 
@@ -277,6 +325,7 @@ void store_conformance_add(TCase *tcase)
     tcase_add_test(tcase, keys);
     tcase_add_test(tcase, listing_pages_in_byte_order);
     tcase_add_test(tcase, listing_by_prefix);
+    tcase_add_test(tcase, each_key_of_a_prefix);
     tcase_add_test(tcase, many_objects);
     tcase_add_test(tcase, large_objects);
     tcase_add_test(tcase, probe_finds_it_honest);

@@ -2,9 +2,10 @@
  * A large store for tests and benchmarks: mr_store_make URI MODEL VERSIONS [PAYLOAD_BYTES].
  *
  * Under file:///dir it writes plain files without fsync, since nobody else reads the store yet: 100,000 versions take
- * seconds. Elsewhere it puts one object after another.
+ * seconds. Elsewhere it puts several objects at once.
  */
 #include "version_maker.h"
+#include "version_pipeline.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,14 +56,59 @@ static uint64_t number(const char *text)
     return value;
 }
 
-static void fill_plain(char *path, const char *model, uint64_t count, size_t payload_bytes)
+static void fill(const struct version_maker *maker, uint64_t count)
 {
-    const struct version_maker maker = {.model = model, .payload_bytes = payload_bytes, .put = put_plain, .self = path};
-    struct mr_version_entry last = version_maker_add(&maker, NULL);
+    struct mr_version_entry last = version_maker_add(maker, NULL);
     for (uint64_t i = 1; i < count; i++) {
-        last = version_maker_add(&maker, &last);
+        last = version_maker_add(maker, &last);
     }
-    version_maker_set_head(&maker, &last);
+    version_maker_set_head(maker, &last);
+}
+
+/* ---- Elsewhere --------------------------------------------------------------------------------------------- */
+
+struct upload {
+    char key[MR_VERSION_KEY_SIZE];
+    struct mr_buffer body;
+};
+
+static void put_upload(void *self, void *item)
+{
+    const struct upload *upload = item;
+    const struct mr_store_condition always = {.kind = MR_STORE_ALWAYS};
+    const struct mr_store_result result = mr_store_put(self, upload->key, mr_buffer_view(&upload->body), always);
+    if (result.outcome != MR_STORE_DONE) {
+        die(upload->key, result.detail);
+    }
+}
+
+static void drop_upload(void *self, void *item)
+{
+    struct upload *upload = item;
+    (void)self;
+    mr_buffer_deinit(&upload->body);
+}
+
+static void put_beside(void *self, const char *key, struct mr_bytes body)
+{
+    struct upload *upload = mr_pipeline_next(self);
+    (void)snprintf(upload->key, sizeof upload->key, "%s", key);
+    MR_ASSERT(!mr_failed(mr_buffer_append(&upload->body, body.data, body.size)));
+}
+
+static void fill_store(struct mr_store *store, struct version_maker maker, uint64_t count)
+{
+    struct mr_pipeline *pipeline = NULL;
+    const struct mr_pipeline_kind kind = {
+        .item_size = sizeof(struct upload), .run = put_upload, .consume = drop_upload, .self = store};
+    const struct mr_error error = mr_pipeline_open(8, &kind, &pipeline);
+    if (mr_failed(error)) {
+        die("threads", error.detail);
+    }
+    maker.put = put_beside;
+    maker.self = pipeline;
+    fill(&maker, count);
+    mr_pipeline_close(pipeline);
 }
 
 int main(int argc, char *argv[])
@@ -71,9 +117,10 @@ int main(int argc, char *argv[])
     if (argc < 4 || argc > 5 || number(argv[3]) == 0) {
         die("usage", "mr_store_make URI MODEL VERSIONS [PAYLOAD_BYTES]");
     }
-    const size_t payload_bytes = argc == 5 ? (size_t)number(argv[4]) : 64;
+    struct version_maker maker = {
+        .model = argv[2], .payload_bytes = argc == 5 ? (size_t)number(argv[4]) : 64, .put = put_plain, .self = path};
     if (mr_file_uri_path(argv[1], path)) {
-        fill_plain(path, argv[2], number(argv[3]), payload_bytes);
+        fill(&maker, number(argv[3]));
         return 0;
     }
     struct mr_store *store = NULL;
@@ -81,7 +128,7 @@ int main(int argc, char *argv[])
     if (mr_failed(error)) {
         die(argv[1], error.detail);
     }
-    (void)version_maker_fill(store, argv[2], number(argv[3]), payload_bytes);
+    fill_store(store, maker, number(argv[3]));
     mr_store_close(store);
     return 0;
 }

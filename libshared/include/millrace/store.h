@@ -81,6 +81,9 @@ struct mr_store_ops {
     /* Keys that begin with prefix and come after `after` ("" for the first page), at most `limit` (1 to 1,000). */
     struct mr_store_result (*list)(struct mr_store *, const char *prefix, const char *after, uint32_t limit,
                                    struct mr_store_page *ret_page);
+    /* mr_store_each, where the back end does it better than by pages; else NULL. */
+    struct mr_store_result (*each)(struct mr_store *, const char *prefix,
+                                   bool (*each)(void *self, const struct mr_store_entry *entry), void *self);
     /* DONE also when it was not there. */
     struct mr_store_result (*remove)(struct mr_store *, const char *key);
     void (*close)(struct mr_store *);
@@ -96,6 +99,11 @@ MR_MUST_USE struct mr_error mr_store_open(const char *uri, struct mr_store **ret
 /* The settings of s3://, for the documentation. */
 struct mr_option_table;
 extern const struct mr_option_table mr_store_s3_settings;
+/* Calls `each` for the keys that begin with prefix, in ascending byte order, until it gives false. What is there all
+ * the while is given, and nothing twice; what comes or goes meanwhile may be. The entry lives until `each` returns. */
+MR_MUST_USE struct mr_store_result mr_store_each(struct mr_store *store, const char *prefix,
+                                                 bool (*each)(void *self, const struct mr_store_entry *entry),
+                                                 void *self);
 
 static inline struct mr_store_result mr_store_get(struct mr_store *s, const char *key, struct mr_buffer *ret_body)
 {
