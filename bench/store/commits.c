@@ -223,7 +223,8 @@ static struct mr_error loop(struct run *run)
 struct mr_error bench_commits_run(const struct bench_commits *commits, uint32_t *ret_us, uint64_t *ret_trips,
                                   int64_t *ret_total_us)
 {
-    struct run run = {.commits = commits, .deployment = {.partitions = 1}, .clock = mr_clock_system(), .us = ret_us};
+    struct run run = {.commits = commits, .deployment = {.partitions = 1}, .clock = mr_clock_system()};
+    run.us = ret_us;
     memset(run.deployment.log_id.bytes, 0xab, sizeof run.deployment.log_id.bytes);
     run.lanes = calloc(commits->models, sizeof *run.lanes);
     run.payload = malloc(commits->payload_bytes);
