@@ -88,9 +88,9 @@ submit "${tensors[@]}" --start --spec "$dir/labelled.json" --rows-per-batch 1638
 [ "$code" -eq 0 ] || fail "submit: $(cat "$dir/submit.log")"
 submit "${tensors[@]}" --rows-per-batch 16385
 refused 'at most 16384 rows'
-jq -nc '{batch: {model_id: "wide", run_id: "r1", batch_id: "more", labelled: {
-  features: {dtype: "float32", shape: [16385, 4], data: ("00000000" * 16385 * 4)},
-  targets: {dtype: "float32", shape: [16385, 2, 2], data: ("00000000" * 16385 * 4)}}}}' >"$dir/more.jsonl"
+jq -nc --argjson numbers $((16385 * 4)) '{batch: {model_id: "wide", run_id: "r1", batch_id: "more", labelled: {
+  features: {dtype: "float32", shape: [16385, 4], data: ("00000000" * $numbers)},
+  targets: {dtype: "float32", shape: [16385, 2, 2], data: ("00000000" * $numbers)}}}}' >"$dir/more.jsonl"
 submit --jsonl "$dir/more.jsonl"
 refused 'batch "more" has 524320 bytes of payload; at most 524288 go inline'
 until_true 60 head_step wide 3
