@@ -13,7 +13,8 @@ if(CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT MR_SANITIZE)
 else()
   target_compile_definitions(test_client_swap PRIVATE MR_SWAPS=1000)
 endif()
-mr_add_test(client_wake LABEL integration SOURCES integration/client_wake_test.c ${client_support}
+mr_add_test(client_wake LABEL integration
+  SOURCES integration/client_wake_test.c support/redis_server.c ${client_support}
   LIBS mr_client mr_store mr_model PkgConfig::HIREDIS)
 target_include_directories(test_client_wake PRIVATE ${PROJECT_SOURCE_DIR}/libshared/client)
 add_executable(mr_make_models support/make_models.c support/model_chain.c support/sample_spec.c)

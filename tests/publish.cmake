@@ -4,5 +4,6 @@ mr_add_test(publish_view LABEL unit SOURCES unit/publish_view_test.c LIBS publis
 mr_add_test(publish_stage LABEL unit
   SOURCES unit/publish_stage_test.c support/service_rig.c support/stamped.c support/trained.c LIBS publish_effects)
 mr_add_test(publish_redis LABEL integration
-  SOURCES integration/publish_redis_test.c support/service_rig.c support/stamped.c support/trained.c
+  SOURCES integration/publish_redis_test.c support/redis_server.c support/service_rig.c support/stamped.c
+    support/trained.c
   LIBS publish_effects)

@@ -5,62 +5,19 @@
 #include "locked_store.h"
 #include "memory_store.h"
 #include "model_chain.h"
+#include "redis_server.h"
 
-#include <hiredis.h>
-#include <poll.h>
-#include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+enum { HOUR_MS = 3600 * 1000 };
 
-enum { HOUR_MS = 3600 * 1000, CONNECTS_MAX = 1000 };
-
-static char directory[] = "/tmp/millrace-client-XXXXXX";
-static char socket_path[64], address[80];
-static pid_t server;
-static redisContext *context;
+static struct redis_server redis;
 static struct mr_store *store;
 static struct client_watch *watch;
 static struct mr_client *client;
 static struct model_chain chain;
 
-static void start_redis(void)
-{
-    server = fork();
-    ck_assert_int_ge(server, 0);
-    if (server == 0) {
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir",
-               directory, "--logfile", "redis.log", (char *)NULL);
-        _exit(127);
-    }
-    for (int i = 0; i < CONNECTS_MAX && context == NULL; i++) {
-        context = redisConnectUnix(socket_path);
-        if (context != NULL && context->err != 0) {
-            redisFree(context);
-            context = NULL;
-            ck_assert_msg(waitpid(server, NULL, WNOHANG) == 0, "redis-server did not start");
-            (void)poll(NULL, 0, 10); /* asks again until it answers */
-        }
-    }
-    ck_assert_ptr_nonnull(context);
-}
-
-static void stop_redis(void)
-{
-    redisFree(context);
-    context = NULL;
-    ck_assert_int_eq(kill(server, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(server, NULL, 0), server);
-    (void)unlink(socket_path);
-}
-
 static void setup(void)
 {
-    memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
-    (void)snprintf(address, sizeof address, "unix:%s", socket_path);
+    redis_server_init(&redis);
     store = locked_store_new(memory_store_new(1));
     watch = client_watch_new();
     model_chain_begin(&chain, store, "m", model_chain_flat_json);
@@ -69,24 +26,18 @@ static void setup(void)
 
 static void teardown(void)
 {
-    char log_path[96];
     mr_client_close(client);
     client = NULL;
     client_watch_free(watch);
     mr_store_close(store);
-    if (context != NULL) {
-        stop_redis();
-    }
-    (void)snprintf(log_path, sizeof log_path, "%s/redis.log", directory);
-    (void)unlink(log_path);
-    (void)rmdir(directory);
+    redis_server_deinit(&redis);
 }
 
 static void begin(uint32_t poll_ms)
 {
     const struct mr_client_options options = {
         .model = "m",
-        .redis = address,
+        .redis = redis.address,
         .poll_ms = poll_ms,
         .on_event = client_watch_event,
         .self = watch,
@@ -97,7 +48,7 @@ static void begin(uint32_t poll_ms)
 
 static void publish(const char *channel)
 {
-    redisReply *reply = redisCommand(context, "PUBLISH %s {}", channel);
+    redisReply *reply = redisCommand(redis.context, "PUBLISH %s {}", channel);
     ck_assert_ptr_nonnull(reply);
     ck_assert_int_eq(reply->type, REDIS_REPLY_INTEGER);
     freeReplyObject(reply);
@@ -106,7 +57,7 @@ static void publish(const char *channel)
 START_TEST(a_message_wakes_long_before_the_poll)
 {
     struct mr_client_state state;
-    start_redis();
+    redis_server_start(&redis);
     begin(HOUR_MS);
     (void)client_watch_told(watch, MR_CLIENT_WAKE_UP, "ok");
     mr_client_state(client, &state);
@@ -135,13 +86,13 @@ END_TEST
 /* What was committed while Redis was away is served when the channel opens again: a message may have been missed. */
 START_TEST(a_redis_that_comes_back_wakes)
 {
-    start_redis();
+    redis_server_start(&redis);
     begin(HOUR_MS);
     (void)client_watch_told(watch, MR_CLIENT_WAKE_UP, "ok");
-    stop_redis();
+    redis_server_stop(&redis);
     (void)client_watch_told(watch, MR_CLIENT_WAKE_UP, "redis_unavailable");
     (void)model_chain_commit(&chain, 1.0f);
-    start_redis();
+    redis_server_start(&redis);
     client_watch_served(watch, 1);
     (void)client_watch_told(watch, MR_CLIENT_WAKE_UP, "ok");
     (void)model_chain_commit(&chain, 2.0f);

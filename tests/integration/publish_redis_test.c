@@ -1,74 +1,31 @@
 /* The view in a real Redis: what it shows, what is kept while it is down, and that it can be built again. */
 #include "check_main.h"
 #include "publish_effects.h"
+#include "redis_server.h"
 #include "trained.h"
 
-#include <hiredis.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-enum { TURNS_MAX = 3000, CONNECTS_MAX = 400 };
+enum { TURNS_MAX = 3000 };
 
-static char directory[] = "/tmp/millrace-redis-XXXXXX";
-static char socket_path[64], address[80];
-static pid_t server;
-static redisContext *context;
+static struct redis_server redis;
 static struct publish_config config;
 static struct service_rig *rig;
 
-static void start_redis(void)
-{
-    server = fork();
-    ck_assert_int_ge(server, 0);
-    if (server == 0) {
-        execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", socket_path, "--save", "", "--dir",
-               directory, "--logfile", "redis.log", (char *)NULL);
-        _exit(127);
-    }
-    for (int i = 0; i < CONNECTS_MAX && context == NULL; i++) {
-        context = redisConnectUnix(socket_path);
-        if (context != NULL && context->err != 0) {
-            redisFree(context);
-            context = NULL;
-            ck_assert_msg(waitpid(server, NULL, WNOHANG) == 0, "redis-server did not start");
-            (void)poll(NULL, 0, 10); /* asks again until it answers */
-        }
-    }
-    ck_assert_ptr_nonnull(context);
-}
-
-static void stop_redis(void)
-{
-    redisFree(context);
-    context = NULL;
-    ck_assert_int_eq(kill(server, SIGKILL), 0);
-    ck_assert_int_eq(waitpid(server, NULL, 0), server);
-    (void)unlink(socket_path);
-}
-
 static void begin(void)
 {
-    memcpy(directory + strlen(directory) - 6, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    (void)snprintf(socket_path, sizeof socket_path, "%s/redis.sock", directory);
-    (void)snprintf(address, sizeof address, "unix:%s", socket_path);
+    redis_server_init(&redis);
     config = (struct publish_config){
-        .redis = address, .view_interval_ms = 100, .view_probe_ms = 1000, .view_timeout_ms = 1000};
+        .redis = redis.address, .view_interval_ms = 100, .view_probe_ms = 1000, .view_timeout_ms = 1000};
     rig = service_rig_new(publish_effects_open, publish_effects_close, &config, NULL);
 }
 
 static void end(void)
 {
-    char log_path[96];
     service_rig_free(rig);
-    stop_redis();
-    (void)snprintf(log_path, sizeof log_path, "%s/redis.log", directory);
-    (void)unlink(log_path);
-    (void)rmdir(directory);
+    redis_server_deinit(&redis);
 }
 
 /* One answer as text, "(nil)" for none. */
@@ -76,7 +33,7 @@ static const char *ask(const char *first, const char *second, const char *third)
 {
     static char text[1024];
     const char *words[] = {first, second, third};
-    redisReply *reply = redisCommandArgv(context, third == NULL ? 2 : 3, words, NULL);
+    redisReply *reply = redisCommandArgv(redis.context, third == NULL ? 2 : 3, words, NULL);
     ck_assert_ptr_nonnull(reply);
     if (reply->type == REDIS_REPLY_INTEGER) {
         (void)snprintf(text, sizeof text, "%lld", reply->integer);
@@ -102,7 +59,7 @@ static void run_until(const char *first, const char *second, const char *third, 
 
 START_TEST(the_view_shows_the_newest)
 {
-    start_redis();
+    redis_server_start(&redis);
     trained_step(rig, "a", 1, -1, 1, 0.5f);
     trained_step(rig, "a", 2, 1, 2, 0.25f);
     trained_commit(rig, "a", 2, -1, 7);
@@ -117,8 +74,8 @@ END_TEST
 
 START_TEST(a_new_version_wakes_clients)
 {
-    start_redis();
-    redisContext *client = redisConnectUnix(socket_path);
+    redis_server_start(&redis);
+    redisContext *client = redisConnectUnix(redis.socket_path);
     ck_assert_int_eq(client->err, 0);
     redisReply *reply = redisCommand(client, "SUBSCRIBE millrace:versions:a");
     ck_assert_ptr_nonnull(reply);
@@ -137,17 +94,17 @@ END_TEST
 
 START_TEST(what_happens_while_it_is_down_is_shown_after)
 {
-    start_redis();
+    redis_server_start(&redis);
     trained_step(rig, "a", 1, -1, 1, 0.5f);
     run_until("HGET", "millrace:model:a", "step", "1");
-    stop_redis();
+    redis_server_stop(&redis);
     trained_step(rig, "a", 2, 1, 2, 0.25f);
     trained_commit(rig, "a", 2, -1, 0);
     service_rig_run(rig);
     ck_assert_str_eq(service_rig_origins(rig, MR_TOPIC_METRICS, "a"), "1 2");
     trained_commit(rig, "a", 3, 2, 1);
     service_rig_run(rig);
-    start_redis(); /* empty: it keeps nothing */
+    redis_server_start(&redis); /* empty: it keeps nothing */
     run_until("HGET", "millrace:model:a", "step", "2");
     run_until("ZCARD", "millrace:model:a:versions", NULL, "2");
 }
@@ -155,11 +112,11 @@ END_TEST
 
 START_TEST(a_lost_view_is_built_again)
 {
-    start_redis();
+    redis_server_start(&redis);
     trained_step(rig, "a", 1, -1, 1, 0.5f);
     trained_commit(rig, "a", 1, -1, 4);
     run_until("ZCARD", "millrace:model:a:versions", NULL, "1");
-    freeReplyObject(redisCommand(context, "FLUSHALL"));
+    freeReplyObject(redisCommand(redis.context, "FLUSHALL"));
     service_rig_restart(rig);
     run_until("HGET", "millrace:model:a", "loss", "0.5");
     run_until("ZCARD", "millrace:model:a:versions", NULL, "1");
@@ -178,7 +135,7 @@ static const char *marker_key(void)
 static const char *tell_and_cache(void)
 {
     static char marker[128];
-    start_redis();
+    redis_server_start(&redis);
     rig->fold_every = 1;
     service_rig_restart(rig);
     trained_step(rig, "a", 1, -1, 1, 0.5f);
@@ -221,7 +178,7 @@ END_TEST
 START_TEST(a_view_that_is_gone_is_folded_again)
 {
     (void)tell_and_cache();
-    freeReplyObject(redisCommand(context, "FLUSHALL"));
+    freeReplyObject(redisCommand(redis.context, "FLUSHALL"));
     service_rig_restart(rig);
     run_until("ZCARD", "millrace:model:a:versions", NULL, "3");
     run_until("HGET", "millrace:model:a", "loss", "0.5");
@@ -233,9 +190,10 @@ END_TEST
 START_TEST(a_server_that_was_started_anew_may_have_lost_some)
 {
     const char *marker = tell_and_cache();
-    stop_redis();
-    start_redis();
-    freeReplyObject(redisCommand(context, "SET %s %s", marker_key(), marker)); /* as from an old copy on its disk */
+    redis_server_stop(&redis);
+    redis_server_start(&redis);
+    freeReplyObject(
+        redisCommand(redis.context, "SET %s %s", marker_key(), marker)); /* as from an old copy on its disk */
     service_rig_restart(rig);
     run_until("ZCARD", "millrace:model:a:versions", NULL, "3");
     ck_assert(taken() == 0);
@@ -250,7 +208,7 @@ START_TEST(a_service_without_a_view_keeps_none)
     trained_commit(rig, "a", 4, 3, 7);
     service_rig_run(rig);
     ck_assert(taken() >= 1);
-    config.redis = address;
+    config.redis = redis.address;
     service_rig_restart(rig);
     run_until("ZCARD", "millrace:model:a:versions", NULL, "4");
 }
