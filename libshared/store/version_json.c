@@ -143,6 +143,23 @@ struct mr_error mr_commit_id(const struct mr_version *version, struct mr_sha256 
     return error;
 }
 
+struct mr_head mr_head_of(const struct mr_version *version, const struct mr_sha256 *record_hash)
+{
+    struct mr_head head = {
+        .counter = version->counter,
+        .semantic_version = version->semantic_version,
+        .content_hash = version->content_hash,
+        .record_hash = *record_hash,
+        .commit_id = version->commit_id,
+        .step = version->step,
+        .position = version->position,
+    };
+    memcpy(head.model_id, version->model_id, sizeof head.model_id);
+    memcpy(head.run_id, version->run_id, sizeof head.run_id);
+    memcpy(head.version_id, version->version_id, sizeof head.version_id);
+    return head;
+}
+
 static void set_parent(struct writer *w, const struct mr_version *version)
 {
     if (version->has_parent) {

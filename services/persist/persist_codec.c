@@ -201,23 +201,6 @@ struct mr_error persist_version_build(const struct persist_produced *produced, c
     return mr_ok();
 }
 
-struct mr_head persist_head_of(const struct mr_version *version, const struct mr_sha256 *record_hash)
-{
-    struct mr_head head = {
-        .counter = version->counter,
-        .semantic_version = version->semantic_version,
-        .content_hash = version->content_hash,
-        .record_hash = *record_hash,
-        .commit_id = version->commit_id,
-        .step = version->step,
-        .position = version->position,
-    };
-    memcpy(head.model_id, version->model_id, sizeof head.model_id);
-    memcpy(head.run_id, version->run_id, sizeof head.run_id);
-    memcpy(head.version_id, version->version_id, sizeof head.version_id);
-    return head;
-}
-
 bool persist_version_adoptable(const struct mr_version *ours, const struct mr_version *stored)
 {
     /* The commit id covers the parent's record hash, run, step, position and content. */

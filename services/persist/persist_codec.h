@@ -35,7 +35,6 @@ MR_MUST_USE struct persist_checkpoint persist_checkpoint_of(const struct persist
 /* The version that the checkpoint becomes on that head (NULL: genesis): a function of log and spec alone. */
 MR_MUST_USE struct mr_error persist_version_build(const struct persist_produced *produced, const struct mr_head *base,
                                                   struct mr_version *ret_version);
-MR_MUST_USE struct mr_head persist_head_of(const struct mr_version *version, const struct mr_sha256 *record_hash);
 /* What is stored under our version's name is the same version, whatever else its metadata says. */
 MR_MUST_USE bool persist_version_adoptable(const struct mr_version *ours, const struct mr_version *stored);
 

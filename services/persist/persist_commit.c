@@ -300,7 +300,7 @@ static void finish_store(struct persist_commit *commit)
 
 static struct mr_error build_head(struct persist_commit *commit)
 {
-    const struct mr_head head = persist_head_of(&commit->version, &commit->record_hash);
+    const struct mr_head head = mr_head_of(&commit->version, &commit->record_hash);
     return mr_head_encode(&head, &commit->head_json);
 }
 

@@ -98,19 +98,7 @@ void chain_put_head(struct chain *chain, const struct mr_version_entry *entry)
 {
     char key[MR_VERSION_KEY_SIZE];
     struct mr_buffer json = {0};
-    const struct mr_version *version = &entry->version;
-    struct mr_head head = {
-        .counter = version->counter,
-        .semantic_version = version->semantic_version,
-        .content_hash = version->content_hash,
-        .record_hash = entry->record_hash,
-        .commit_id = version->commit_id,
-        .step = version->step,
-        .position = version->position,
-    };
-    memcpy(head.model_id, version->model_id, sizeof head.model_id);
-    memcpy(head.version_id, version->version_id, sizeof head.version_id);
-    memcpy(head.run_id, version->run_id, sizeof head.run_id);
+    const struct mr_head head = mr_head_of(&entry->version, &entry->record_hash);
     mr_key_head(chain->model, key);
     put_buffer(chain, key, mr_head_encode(&head, &json), &json);
     chain->head = *entry;

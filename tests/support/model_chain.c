@@ -116,27 +116,15 @@ struct mr_version_entry model_chain_make(struct model_chain *chain, float bias)
 
 void model_chain_move_head(struct model_chain *chain, const struct mr_version_entry *entry)
 {
-    const struct mr_version *version = &entry->version;
     struct mr_buffer json = {0};
     char key[MR_VERSION_KEY_SIZE];
-    struct mr_head head = {
-        .counter = version->counter,
-        .semantic_version = version->semantic_version,
-        .content_hash = version->content_hash,
-        .record_hash = entry->record_hash,
-        .commit_id = version->commit_id,
-        .step = version->step,
-        .position = version->position,
-    };
-    memcpy(head.model_id, version->model_id, sizeof head.model_id);
-    memcpy(head.version_id, version->version_id, sizeof head.version_id);
-    memcpy(head.run_id, version->run_id, sizeof head.run_id);
+    const struct mr_head head = mr_head_of(&entry->version, &entry->record_hash);
     ck_assert(!mr_failed(mr_head_encode(&head, &json)));
     mr_key_head(chain->model_id, key);
     model_chain_set(chain, key, mr_buffer_view(&json));
     mr_buffer_deinit(&json);
     chain->head = *entry;
-    chain->versions = version->counter + 1;
+    chain->versions = entry->version.counter + 1;
 }
 
 struct mr_version_entry model_chain_commit(struct model_chain *chain, float bias)

@@ -97,19 +97,7 @@ void version_maker_set_head(const struct version_maker *maker, const struct mr_v
 {
     char key[MR_VERSION_KEY_SIZE];
     struct mr_buffer json = {0};
-    const struct mr_version *version = &entry->version;
-    struct mr_head head = {
-        .counter = version->counter,
-        .semantic_version = version->semantic_version,
-        .content_hash = version->content_hash,
-        .record_hash = entry->record_hash,
-        .commit_id = version->commit_id,
-        .step = version->step,
-        .position = version->position,
-    };
-    memcpy(head.model_id, version->model_id, sizeof head.model_id);
-    memcpy(head.version_id, version->version_id, sizeof head.version_id);
-    memcpy(head.run_id, version->run_id, sizeof head.run_id);
+    const struct mr_head head = mr_head_of(&entry->version, &entry->record_hash);
     MR_ASSERT(!mr_failed(mr_head_encode(&head, &json)));
     mr_key_head(maker->model, key);
     maker->put(maker->self, key, mr_buffer_view(&json));

@@ -85,16 +85,7 @@ static void put_head(const struct mr_version_entry *entry)
 {
     char key[MR_VERSION_KEY_SIZE];
     struct mr_buffer json = {0};
-    struct mr_head head = {.counter = entry->version.counter,
-                           .semantic_version = entry->version.semantic_version,
-                           .content_hash = entry->version.content_hash,
-                           .record_hash = entry->record_hash,
-                           .commit_id = entry->version.commit_id,
-                           .step = entry->version.step,
-                           .position = entry->version.position};
-    (void)snprintf(head.model_id, sizeof head.model_id, "m");
-    (void)snprintf(head.run_id, sizeof head.run_id, "%s", entry->version.run_id);
-    (void)snprintf(head.version_id, sizeof head.version_id, "%s", entry->version.version_id);
+    const struct mr_head head = mr_head_of(&entry->version, &entry->record_hash);
     ck_assert(!mr_failed(mr_head_encode(&head, &json)));
     mr_key_head("m", key);
     put(key, mr_buffer_view(&json));

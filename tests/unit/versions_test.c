@@ -34,19 +34,7 @@ static void put_head(const struct mr_version_entry *entry)
 {
     char key[MR_VERSION_KEY_SIZE];
     struct mr_buffer json = {0};
-    const struct mr_version *version = &entry->version;
-    struct mr_head head = {
-        .counter = version->counter,
-        .semantic_version = version->semantic_version,
-        .content_hash = version->content_hash,
-        .record_hash = entry->record_hash,
-        .commit_id = version->commit_id,
-        .step = version->step,
-        .position = version->position,
-    };
-    (void)snprintf(head.model_id, sizeof head.model_id, "%s", version->model_id);
-    (void)snprintf(head.version_id, sizeof head.version_id, "%s", version->version_id);
-    (void)snprintf(head.run_id, sizeof head.run_id, "%s", version->run_id);
+    const struct mr_head head = mr_head_of(&entry->version, &entry->record_hash);
     ck_assert(!mr_failed(mr_head_encode(&head, &json)));
     mr_key_head(model, key);
     put_buffer(key, &json);

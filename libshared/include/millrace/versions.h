@@ -109,6 +109,8 @@ MR_MUST_USE bool mr_version_id_parse(const char *text, uint64_t *ret_counter);
 /* Rule C13: SHA-256 of the canonical JSON of {content_hash, position, previous_record_hash (null for genesis), run_id,
  * step}. */
 MR_MUST_USE struct mr_error mr_commit_id(const struct mr_version *version, struct mr_sha256 *ret_id);
+/* The head that names this version; record_hash is that of its metadata as stored. */
+MR_MUST_USE struct mr_head mr_head_of(const struct mr_version *version, const struct mr_sha256 *record_hash);
 
 /* ---- Keys ---------------------------------------------------------------------------------------------- */
 
